@@ -1,0 +1,153 @@
+//! The registry of kinds: what a frame's third byte says (BT-5.1).
+
+use crate::limits::{DATA_BYTES_MAX, MESSAGE_PAYLOAD_BYTES_MAX};
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Kind {
+    /// Asks to be let in.
+    Login,
+    /// Says "still here".
+    Heartbeat,
+    /// Ends the session.
+    Logout,
+    /// Offers files.
+    Publish,
+    /// Takes files back.
+    Unpublish,
+    /// Finds names that contain a text.
+    Search,
+    /// Finds the sources of one name.
+    Locate,
+    /// Lists the other members who are online.
+    ListPeers,
+    /// Lists the member's own publications.
+    ListFiles,
+    /// Asks a peer for a file.
+    Fetch,
+    /// Answers `Login`.
+    LoggedIn,
+    /// Answers `Heartbeat`.
+    HeartbeatReply,
+    /// Answers `Logout`.
+    LoggedOut,
+    /// Answers `Publish`.
+    Published,
+    /// Answers `Unpublish`.
+    Unpublished,
+    /// Answers `Search`, a page at a time.
+    Found,
+    /// Answers `Locate`, a page at a time.
+    Located,
+    /// Answers `ListPeers`, a page at a time.
+    Peers,
+    /// Answers `ListFiles`, a page at a time.
+    Files,
+    /// Begins the answer to `Fetch`.
+    Content,
+    /// Bytes of the file.
+    Data,
+    /// Ends the answer to `Fetch`.
+    Done,
+    /// Says no, and why.
+    Refused,
+    /// Says which versions are spoken.
+    Versions,
+    /// A code that this version doesn't know. Refused politely.
+    Unknown(u8),
+}
+
+impl Kind {
+    /// Every known kind.
+    pub const ALL: [Self; 24] = [
+        Self::Login,
+        Self::Heartbeat,
+        Self::Logout,
+        Self::Publish,
+        Self::Unpublish,
+        Self::Search,
+        Self::Locate,
+        Self::ListPeers,
+        Self::ListFiles,
+        Self::Fetch,
+        Self::LoggedIn,
+        Self::HeartbeatReply,
+        Self::LoggedOut,
+        Self::Published,
+        Self::Unpublished,
+        Self::Found,
+        Self::Located,
+        Self::Peers,
+        Self::Files,
+        Self::Content,
+        Self::Data,
+        Self::Done,
+        Self::Refused,
+        Self::Versions,
+    ];
+
+    /// The header's number for this kind. A reply's is its request's plus 0x80 (BT-5.1-2).
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Login => 0x10,
+            Self::Heartbeat => 0x11,
+            Self::Logout => 0x12,
+            Self::Publish => 0x20,
+            Self::Unpublish => 0x21,
+            Self::Search => 0x22,
+            Self::Locate => 0x23,
+            Self::ListPeers => 0x24,
+            Self::ListFiles => 0x25,
+            Self::Fetch => 0x40,
+            Self::LoggedIn => 0x90,
+            Self::HeartbeatReply => 0x91,
+            Self::LoggedOut => 0x92,
+            Self::Published => 0xa0,
+            Self::Unpublished => 0xa1,
+            Self::Found => 0xa2,
+            Self::Located => 0xa3,
+            Self::Peers => 0xa4,
+            Self::Files => 0xa5,
+            Self::Content => 0xc0,
+            Self::Data => 0xc1,
+            Self::Done => 0xc2,
+            Self::Refused => 0xf0,
+            Self::Versions => 0xff,
+            Self::Unknown(code) => code,
+        }
+    }
+
+    /// The kind with this number.
+    #[must_use]
+    pub fn from_code(code: u8) -> Self {
+        Self::ALL.into_iter().find(|kind| kind.code() == code).unwrap_or(Self::Unknown(code))
+    }
+
+    /// Whether a frame of this kind answers another. Such a frame is never answered itself (BT-1.6-3).
+    #[must_use]
+    pub fn is_reply(self) -> bool {
+        self.code() >= 0x80
+    }
+
+    /// Most payload bytes of this kind (BT-5.3-1). A kind we don't know may be as long as any message.
+    #[must_use]
+    pub fn payload_bytes_max(self) -> usize {
+        if self == Self::Data { DATA_BYTES_MAX } else { MESSAGE_PAYLOAD_BYTES_MAX }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_stands_for_one_kind_and_back() {
+        for code in 0..=u8::MAX {
+            assert_eq!(Kind::from_code(code).code(), code);
+        }
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_code(kind.code()), kind);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! ListFiles: what has this member published? (BT-2.9-3)
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::Encoding;
+use crate::encoding::binary::{DeriveDecode, DeriveEncode};
+use crate::limits::PAGE_ENTRIES_MAX;
+use crate::list::List;
+use crate::number::FileBytes;
+use crate::page::{self, Entry};
+use crate::text::FileName;
+
+/// Asks for the member's own publications.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct ListFiles {
+    /// Where the page before ended: its `next`, unchanged.
+    pub after: Option<FileName>,
+}
+
+/// One page of publications, ordered by name.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// The publications.
+    pub files: List<OwnFile, PAGE_ENTRIES_MAX>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<FileName>,
+}
+
+/// One of the member's publications.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct OwnFile {
+    /// Its name.
+    pub name: FileName,
+    /// Its size, where it is known.
+    pub file_bytes: Option<FileBytes>,
+    /// Online sessions of the member that offer it.
+    pub sources: u32,
+}
+
+impl Entry for OwnFile {
+    fn payload_bytes(&self, encoding: Encoding) -> usize {
+        page::json_bytes(encoding, r#"{"name":,"file_bytes":,"sources":},"#)
+            + page::text_bytes(encoding, &self.name)
+            + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
+            + page::number_bytes(encoding, self.sources.into())
+    }
+
+    fn cursor_bytes(&self, encoding: Encoding) -> usize {
+        page::text_bytes(encoding, &self.name)
+    }
+}

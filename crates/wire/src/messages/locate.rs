@@ -1,0 +1,73 @@
+//! Locate: which online sources have this name? (BT-2.8)
+
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::Encoding;
+use crate::encoding::binary::{DeriveDecode, DeriveEncode};
+use crate::limits::LOCATE_SOURCES_MAX;
+use crate::list::List;
+use crate::number::{FileBytes, SourceAddress};
+use crate::page::{self, Entry};
+use crate::text::{FileName, MemberName};
+
+/// Asks for the sources of one name, at most [`LOCATE_SOURCES_MAX`] a page.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct Locate {
+    /// The name.
+    pub name: FileName,
+    /// Where the page before ended: its `next`, unchanged.
+    pub after: Option<SourceCursor>,
+}
+
+/// One page of sources. The asker is never among them.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct Located {
+    /// Members other than the asker who have published the name, online or not.
+    pub members: u32,
+    /// The sources that are online, ordered by member and address.
+    pub sources: List<Source, LOCATE_SOURCES_MAX>,
+    /// Where the next page starts, if there is one.
+    pub next: Option<SourceCursor>,
+}
+
+/// A peer that is online and offers the file.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// Whose peer it is.
+    pub member: MemberName,
+    /// Where its file server answers: an address that the server itself saw.
+    pub address: SourceAddress,
+    /// The size it published, where it is known.
+    pub file_bytes: Option<FileBytes>,
+    /// Whether it speaks only the original's `GET name` (BT-4.3) instead of frames.
+    pub legacy: bool,
+}
+
+/// A place in the order of sources.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct SourceCursor {
+    /// The last source's member.
+    pub member: MemberName,
+    /// The last source's address.
+    pub address: SourceAddress,
+}
+
+impl Entry for Source {
+    fn payload_bytes(&self, encoding: Encoding) -> usize {
+        page::json_bytes(encoding, r#"{"member":,"address":,"file_bytes":,"legacy":false},"#)
+            + page::text_bytes(encoding, &self.member)
+            + page::address_bytes(encoding, self.address)
+            + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
+            + 1
+    }
+
+    fn cursor_bytes(&self, encoding: Encoding) -> usize {
+        page::json_bytes(encoding, r#"{"member":,"address":}"#)
+            + page::text_bytes(encoding, &self.member)
+            + page::address_bytes(encoding, self.address)
+    }
+}
