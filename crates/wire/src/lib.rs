@@ -15,7 +15,7 @@
 //! | [`limits`] | every bound | BT-5.3 |
 //!
 //! The normative text is in the project's `spec/`; its clauses are cited as BT-1.2-3.
-#![deny(clippy::disallowed_methods)]
+#![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
 pub mod codec;
 mod encoding;

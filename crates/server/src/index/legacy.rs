@@ -1,0 +1,175 @@
+//! The answers to the original's client (BT-4.2), from the same sessions and publications as the framed ones.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bittrickle_wire::legacy::{PeerReply, Reply, Request, RequestKind, sentence};
+use bittrickle_wire::{FileName, MemberName, SourceAddress};
+
+use super::sessions::{Session, Speaks};
+use super::{Index, LEGACY_OFFLINE_AFTER};
+
+impl Index {
+    pub(super) fn handle_legacy_request(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        request: &Request,
+    ) -> Reply {
+        match &request.kind {
+            RequestKind::Login { password, tcp_port } => {
+                self.legacy_login(now, from, &request.username, password, *tcp_port)
+            }
+            RequestKind::Heartbeat
+            | RequestKind::Lap
+            | RequestKind::Lpf
+            | RequestKind::Pub(_)
+            | RequestKind::Unp(_)
+            | RequestKind::Sch(_)
+            | RequestKind::Get(_)
+            | RequestKind::Unknown => match self.legacy_asker(now, from, &request.username) {
+                Some(member) => self.answer_legacy_member(&member, &request.kind),
+                None => fail(sentence::UNKNOWN_USER),
+            },
+        }
+    }
+
+    fn answer_legacy_member(&mut self, member: &Arc<MemberName>, asked: &RequestKind) -> Reply {
+        match asked {
+            RequestKind::Login { .. } => fail(sentence::ALREADY_LOGGED_IN),
+            RequestKind::Heartbeat => success(sentence::HEARTBEAT),
+            RequestKind::Lap => self.legacy_peers(member),
+            RequestKind::Lpf => self.legacy_files(member),
+            RequestKind::Pub(name) => self.legacy_publish(member, name.as_deref()),
+            RequestKind::Unp(name) => self.legacy_unpublish(member, name.as_deref()),
+            RequestKind::Sch(text) => self.legacy_search(member, text.as_deref()),
+            RequestKind::Get(name) => self.legacy_get(member, name.as_deref()),
+            RequestKind::Unknown => fail(sentence::UNKNOWN_REQUEST),
+        }
+    }
+
+    fn legacy_login(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        username: &str,
+        password: &str,
+        tcp_port: u16,
+    ) -> Reply {
+        let member = MemberName::new(username).ok().and_then(|name| self.credentials.check(&name, password));
+        let Some(member) = member else { return fail(sentence::WRONG_PASSWORD) };
+        if let Some(session) = self.sessions.legacy_of(&member) {
+            let id = session.id;
+            self.sessions.touch(now, id);
+            return fail(sentence::ALREADY_LOGGED_IN);
+        }
+        // A member whose new client is online can't be impersonated through the old format (BT-2.3-5).
+        if self.sessions.of_member(&member).next().is_some() {
+            return fail(sentence::ALREADY_LOGGED_IN);
+        }
+        let Ok(source) = SourceAddress::new(SocketAddr::new(from.ip(), tcp_port)) else {
+            return fail(sentence::WRONG_PASSWORD);
+        };
+        if self.sessions.len() >= self.limits.sessions {
+            return fail(sentence::WRONG_PASSWORD);
+        }
+        self.sessions.open(now, &member, Speaks::Legacy(from.ip()), source, LEGACY_OFFLINE_AFTER);
+        success(sentence::WELCOME)
+    }
+
+    /// The member who asks: one with a legacy session from this IP address. Asking is a sign of life.
+    fn legacy_asker(&mut self, now: Instant, from: SocketAddr, username: &str) -> Option<Arc<MemberName>> {
+        let member = self.credentials.member(username)?;
+        let session = self.sessions.legacy_of(&member)?;
+        let id = (session.speaks == Speaks::Legacy(from.ip())).then_some(session.id)?;
+        self.sessions.touch(now, id);
+        Some(member)
+    }
+
+    fn legacy_peers(&self, member: &MemberName) -> Reply {
+        let members = self.sessions.members_by_login();
+        let mut others = members.into_iter().filter(|other| ***other != *member).peekable();
+        if others.peek().is_none() {
+            return fail(sentence::NO_PEERS);
+        }
+        Reply::users(others.map(|other| other.as_str().to_owned()))
+    }
+
+    fn legacy_files(&self, member: &MemberName) -> Reply {
+        if self.publications.len() == 0 {
+            return fail(sentence::NO_FILES);
+        }
+        let own = self.publications.of_member_after(member, None).map(|(name, _)| name);
+        let mut own: Vec<&Arc<FileName>> = own.collect();
+        own.sort_by_cached_key(|name| self.publications.entry(name).map(|entry| entry.sequence));
+        Reply::files(sentence::FILES_LISTED, own.into_iter().map(|name| name.as_str().to_owned()))
+    }
+
+    fn legacy_publish(&mut self, member: &Arc<MemberName>, name: Option<&str>) -> Reply {
+        let Some(name) = name.and_then(|name| FileName::new(name).ok()) else {
+            return fail(sentence::NOT_PUBLISHED);
+        };
+        let added = usize::from(!self.publications.is_owner(member, &name));
+        if self.refuse_too_many_publications(member, added).is_err() {
+            return fail(sentence::NOT_PUBLISHED);
+        }
+        self.publications.publish(member, name, None);
+        success(sentence::PUBLISHED)
+    }
+
+    fn legacy_unpublish(&mut self, member: &MemberName, name: Option<&str>) -> Reply {
+        let name = name.and_then(|name| FileName::new(name).ok());
+        let Some(name) = name.filter(|name| self.publications.entry(name).is_some()) else {
+            return fail(sentence::NOTHING_TO_UNPUBLISH);
+        };
+        if self.withdraw(member, &name) {
+            success(sentence::UNPUBLISHED)
+        } else {
+            fail(sentence::NOT_THE_PUBLISHER)
+        }
+    }
+
+    fn legacy_search(&self, member: &MemberName, text: Option<&str>) -> Reply {
+        let Some(text) = text else { return fail(sentence::NOTHING_FOUND) };
+        let names = self.publications.names_by_sequence().take(self.limits.names_per_search);
+        let mut found = names
+            .filter(|(name, entry)| {
+                name.as_str().contains(text) && entry.owners.keys().any(|owner| **owner != *member)
+            })
+            .map(|(name, _)| name.as_str().to_owned())
+            .peekable();
+        if found.peek().is_none() {
+            return fail(sentence::NOTHING_FOUND);
+        }
+        Reply::files(sentence::FOUND, found)
+    }
+
+    fn legacy_get(&self, member: &MemberName, name: Option<&str>) -> Reply {
+        let name = name.and_then(|name| FileName::new(name).ok());
+        let Some(entry) = name.and_then(|name| self.publications.entry(&name)) else {
+            return fail(sentence::FILE_NOT_FOUND);
+        };
+        let mut others = entry.owners.iter().filter(|(owner, _)| ***owner != *member).peekable();
+        if others.peek().is_none() {
+            return fail(sentence::FILE_NOT_FOUND);
+        }
+        match others.find_map(|(owner, publication)| self.sources(owner, publication).next()) {
+            Some(session) => Reply::Peer(peer_reply(session)),
+            None => fail(sentence::OWNER_NOT_ACTIVE),
+        }
+    }
+}
+
+fn peer_reply(session: &Session) -> PeerReply {
+    let address = session.source.socket_address();
+    PeerReply { address: address.ip(), port: address.port() }
+}
+
+fn success(sentence: &str) -> Reply {
+    Reply::Success(sentence.to_owned())
+}
+
+fn fail(sentence: &str) -> Reply {
+    Reply::Fail(sentence.to_owned())
+}

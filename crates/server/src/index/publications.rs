@@ -1,0 +1,166 @@
+//! Publications: which member claims which name, and which sessions offer it (BT-2.6).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::sync::Arc;
+
+use bittrickle_wire::{FileBytes, FileName, MemberName};
+
+use super::sessions::{Session, SessionId};
+
+/// One member's claim to have a file under a name.
+#[derive(Debug)]
+pub(super) struct Publication {
+    /// Unknown where a legacy client published it.
+    pub(super) file_bytes: Option<FileBytes>,
+    /// The framed sessions that offer it, oldest first.
+    pub(super) offered_by: Vec<SessionId>,
+}
+
+/// One name and everybody who has published it.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// In lower case, for searching.
+    pub(super) folded: Box<str>,
+    /// Its place in the order of first publications.
+    pub(super) sequence: u64,
+    pub(super) owners: BTreeMap<Arc<MemberName>, Publication>,
+}
+
+/// All publications.
+#[derive(Debug, Default)]
+pub(super) struct Publications {
+    names: BTreeMap<Arc<FileName>, Entry>,
+    by_member: BTreeMap<Arc<MemberName>, BTreeSet<Arc<FileName>>>,
+    by_sequence: BTreeMap<u64, Arc<FileName>>,
+    next_sequence: u64,
+    count: usize,
+}
+
+impl Publications {
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn count_of(&self, member: &MemberName) -> usize {
+        self.by_member.get(member).map_or(0, BTreeSet::len)
+    }
+
+    pub(super) fn is_owner(&self, member: &MemberName, name: &FileName) -> bool {
+        self.by_member.get(member).is_some_and(|names| names.contains(name))
+    }
+
+    pub(super) fn entry(&self, name: &FileName) -> Option<&Entry> {
+        self.names.get(name)
+    }
+
+    /// Publishes a name, or gives the member's publication its new size. Returns the index's copy of the name.
+    pub(super) fn publish(
+        &mut self,
+        member: &Arc<MemberName>,
+        name: FileName,
+        file_bytes: Option<FileBytes>,
+    ) -> Arc<FileName> {
+        let name = match self.names.get_key_value(&name) {
+            Some((name, _)) => Arc::clone(name),
+            None => self.add_name(name),
+        };
+        let entry = self.names.get_mut(&name).expect("it was there, or has just been added");
+        match entry.owners.get_mut(member) {
+            Some(publication) => publication.file_bytes = file_bytes,
+            None => {
+                let publication = Publication { file_bytes, offered_by: Vec::new() };
+                entry.owners.insert(Arc::clone(member), publication);
+                self.by_member.entry(Arc::clone(member)).or_default().insert(Arc::clone(&name));
+                self.count += 1;
+            }
+        }
+        name
+    }
+
+    fn add_name(&mut self, name: FileName) -> Arc<FileName> {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let folded = fold(name.as_str()).into();
+        let name = Arc::new(name);
+        self.names.insert(Arc::clone(&name), Entry { folded, sequence, owners: BTreeMap::new() });
+        self.by_sequence.insert(sequence, Arc::clone(&name));
+        name
+    }
+
+    /// Withdraws the member's publication of a name and returns it, if there was one.
+    pub(super) fn unpublish(&mut self, member: &MemberName, name: &FileName) -> Option<Publication> {
+        let entry = self.names.get_mut(name)?;
+        let publication = entry.owners.remove(member)?;
+        self.count -= 1;
+        if entry.owners.is_empty() {
+            let sequence = entry.sequence;
+            self.names.remove(name);
+            self.by_sequence.remove(&sequence);
+        }
+        if let Some(names) = self.by_member.get_mut(member) {
+            names.remove(name);
+            if names.is_empty() {
+                self.by_member.remove(member);
+            }
+        }
+        Some(publication)
+    }
+
+    /// Notes that a session offers a name that its member has published.
+    pub(super) fn add_offer(&mut self, member: &MemberName, name: &FileName, session: SessionId) {
+        let publication = self.names.get_mut(name).and_then(|entry| entry.owners.get_mut(member));
+        if let Some(publication) = publication
+            && !publication.offered_by.contains(&session)
+        {
+            publication.offered_by.push(session);
+        }
+    }
+
+    /// Forgets what a session that is over has offered. The publications stay (BT-2.6-6).
+    pub(super) fn withdraw_offers(&mut self, session: &Session) {
+        for name in session.offers() {
+            let entry = self.names.get_mut(name);
+            if let Some(publication) = entry.and_then(|entry| entry.owners.get_mut(&session.member)) {
+                publication.offered_by.retain(|id| *id != session.id);
+            }
+        }
+    }
+
+    /// Names from `start` on, that one included, in their order.
+    pub(super) fn names_from(
+        &self,
+        start: Option<&FileName>,
+    ) -> impl Iterator<Item = (&Arc<FileName>, &Entry)> {
+        self.names.range::<FileName, _>((start.map_or(Unbounded, Included), Unbounded))
+    }
+
+    /// The name right before this one in their order.
+    pub(super) fn name_before(&self, name: &FileName) -> Option<&FileName> {
+        self.names.range::<FileName, _>(..name).next_back().map(|(name, _)| &**name)
+    }
+
+    /// Names in the order of their first publication.
+    pub(super) fn names_by_sequence(&self) -> impl Iterator<Item = (&Arc<FileName>, &Entry)> {
+        self.by_sequence.values().filter_map(|name| self.names.get_key_value(name))
+    }
+
+    /// The member's names behind `after`, in their order, each with the member's publication.
+    pub(super) fn of_member_after(
+        &self,
+        member: &MemberName,
+        after: Option<&FileName>,
+    ) -> impl Iterator<Item = (&Arc<FileName>, &Publication)> {
+        let bounds = (after.map_or(Unbounded, Excluded), Unbounded);
+        let names = self.by_member.get(member).map(|names| names.range::<FileName, _>(bounds));
+        names.into_iter().flatten().filter_map(move |name| {
+            let publication = self.names.get(name)?.owners.get(member)?;
+            Some((name, publication))
+        })
+    }
+}
+
+/// The form in which names and queries are compared (BT-2.7-1).
+pub(super) fn fold(text: &str) -> String {
+    text.to_lowercase()
+}

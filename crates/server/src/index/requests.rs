@@ -1,0 +1,194 @@
+//! Who is asking, and the framed requests that change something: login, logout, heartbeat, publish, unpublish
+//! (BT-2.3 to BT-2.6).
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::messages::{
+    HeartbeatReply, LoggedIn, LoggedOut, Login, Publish, Published, RefusalCode, Refused, Reply, Request,
+    Unpublish, Unpublished,
+};
+use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, SourceAddress};
+
+use super::sessions::{Session, SessionId, Speaks};
+use super::{HEARTBEAT, Index, OFFLINE_AFTER};
+
+/// Who is asking, once it is known that they may.
+pub(super) struct Asker {
+    session: SessionId,
+    pub(super) member: Arc<MemberName>,
+    pub(super) encoding: Encoding,
+}
+
+impl Index {
+    pub(super) fn handle_request(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        encoding: Encoding,
+        request: Request,
+    ) -> Result<Reply, Refused> {
+        match request {
+            Request::Login(login) => self.log_in(now, from, &login).map(Reply::LoggedIn),
+            Request::Logout(_) => Ok(self.log_out(from)),
+            Request::Heartbeat(_) => {
+                let asker = self.asker(now, from, encoding)?;
+                Ok(self.heartbeat(&asker))
+            }
+            Request::Publish(publish) => {
+                let asker = self.asker(now, from, encoding)?;
+                self.publish(&asker, publish)
+            }
+            Request::Unpublish(unpublish) => {
+                let asker = self.asker(now, from, encoding)?;
+                Ok(self.unpublish(&asker, &unpublish))
+            }
+            Request::Search(search) => {
+                let asker = self.asker(now, from, encoding)?;
+                Ok(Reply::Found(self.search(&asker, &search)))
+            }
+            Request::Locate(locate) => {
+                let asker = self.asker(now, from, encoding)?;
+                Ok(Reply::Located(self.locate(&asker, &locate)))
+            }
+            Request::ListPeers(list) => {
+                let asker = self.asker(now, from, encoding)?;
+                Ok(Reply::Peers(self.list_peers(&asker, &list)))
+            }
+            Request::ListFiles(list) => {
+                let asker = self.asker(now, from, encoding)?;
+                Ok(Reply::Files(self.list_files(&asker, &list)))
+            }
+        }
+    }
+
+    /// The session that speaks from this address; asking is a sign of life (BT-2.3-4).
+    fn asker(&mut self, now: Instant, from: SocketAddr, encoding: Encoding) -> Result<Asker, Refused> {
+        let Some(session) = self.sessions.at_address(from) else {
+            return Err(Refused::new(
+                RefusalCode::NO_SESSION,
+                "there is no session at this address; log in first",
+            ));
+        };
+        let asker = Asker { session: session.id, member: Arc::clone(&session.member), encoding };
+        self.sessions.touch(now, asker.session);
+        Ok(asker)
+    }
+
+    fn log_in(&mut self, now: Instant, from: SocketAddr, login: &Login) -> Result<LoggedIn, Refused> {
+        let member = self.credentials.check(&login.member, login.password.as_str()).ok_or_else(|| {
+            Refused::new(RefusalCode::AUTHENTICATION_FAILED, "the member name or the password is wrong")
+        })?;
+        let address = SocketAddr::new(from.ip(), login.transfer_port.number());
+        let source = SourceAddress::new(address).map_err(|error| {
+            Refused::new(RefusalCode::MALFORMED, &format!("nobody can be sent to you: {error}"))
+        })?;
+        match self.sessions.at_address(from) {
+            Some(session) if session.member == member && session.source == source => {
+                let id = session.id;
+                self.sessions.touch(now, id);
+            }
+            other => {
+                let other = other.map(|session| session.id);
+                self.refuse_one_too_many(&member, other)?;
+                other.into_iter().for_each(|id| self.end(id));
+                let legacy = self.sessions.legacy_of(&member).map(|session| session.id);
+                legacy.into_iter().for_each(|id| self.end(id));
+                self.sessions.open(now, &member, Speaks::Frames(from), source, OFFLINE_AFTER);
+            }
+        }
+        Ok(LoggedIn {
+            boot_id: self.boot_id,
+            heartbeat_ms: milliseconds(HEARTBEAT),
+            offline_after_ms: milliseconds(OFFLINE_AFTER),
+        })
+    }
+
+    /// Refuses a login for which there is no room once `replaced` has gone (BT-2.3-3).
+    fn refuse_one_too_many(&self, member: &MemberName, replaced: Option<SessionId>) -> Result<(), Refused> {
+        let framed = |session: &&Session| !session.is_legacy() && Some(session.id) != replaced;
+        if self.sessions.of_member(member).filter(framed).count() >= self.limits.sessions_per_member {
+            let sentence =
+                "this member has as many sessions as allowed; close one, or wait until one is over";
+            return Err(Refused::new(RefusalCode::LIMIT_REACHED, sentence));
+        }
+        if self.sessions.len() - usize::from(replaced.is_some()) >= self.limits.sessions {
+            let sentence = "the server has as many sessions as it may hold; try again later";
+            return Err(Refused::new(RefusalCode::LIMIT_REACHED, sentence));
+        }
+        Ok(())
+    }
+
+    fn log_out(&mut self, from: SocketAddr) -> Reply {
+        if let Some(id) = self.sessions.at_address(from).map(|session| session.id) {
+            self.end(id);
+        }
+        Reply::LoggedOut(LoggedOut {})
+    }
+
+    /// Ends a session before its time.
+    pub(super) fn end(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.close(id) {
+            self.publications.withdraw_offers(&session);
+        }
+    }
+
+    fn heartbeat(&self, asker: &Asker) -> Reply {
+        let session = self.sessions.session(asker.session).expect("the asker has just been found");
+        let (offered, digest) = (session.offered(), Hex64(session.digest()));
+        Reply::HeartbeatReply(HeartbeatReply { boot_id: self.boot_id, offered, digest })
+    }
+
+    fn publish(&mut self, asker: &Asker, publish: Publish) -> Result<Reply, Refused> {
+        let added =
+            publish.files.iter().filter(|o| !self.publications.is_owner(&asker.member, &o.name)).count();
+        self.refuse_too_many_publications(&asker.member, added)?;
+        let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
+        for offer in publish.files.into_vec() {
+            let name = self.publications.publish(&asker.member, offer.name, Some(offer.file_bytes));
+            self.publications.add_offer(&asker.member, &name, asker.session);
+            session.add_offer(&name);
+        }
+        Ok(Reply::Published(Published { offered: session.offered() }))
+    }
+
+    /// Refuses as many more publications of a member as there is no room for (BT-2.6-4).
+    pub(super) fn refuse_too_many_publications(
+        &self,
+        member: &MemberName,
+        added: usize,
+    ) -> Result<(), Refused> {
+        if added > 0 && self.publications.count_of(member) + added > self.limits.publications_per_member {
+            let sentence = "this member has published as many files as allowed; unpublish some";
+            return Err(Refused::new(RefusalCode::LIMIT_REACHED, sentence));
+        }
+        if added > 0 && self.publications.len() + added > self.limits.publications {
+            let sentence = "the server holds as many publications as it may; try again later";
+            return Err(Refused::new(RefusalCode::LIMIT_REACHED, sentence));
+        }
+        Ok(())
+    }
+
+    fn unpublish(&mut self, asker: &Asker, unpublish: &Unpublish) -> Reply {
+        for name in unpublish.names.iter() {
+            self.withdraw(&asker.member, name);
+        }
+        Reply::Unpublished(Unpublished {})
+    }
+
+    /// Withdraws a member's publication from every session that offers it. Says whether there was one.
+    pub(super) fn withdraw(&mut self, member: &MemberName, name: &FileName) -> bool {
+        let Some(publication) = self.publications.unpublish(member, name) else { return false };
+        for id in publication.offered_by {
+            if let Some(session) = self.sessions.session_mut(id) {
+                session.remove_offer(name);
+            }
+        }
+        true
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).expect("a few seconds")
+}
