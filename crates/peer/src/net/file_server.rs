@@ -1,0 +1,102 @@
+//! The file server: takes connections of other peers, in either format, and ends with the peer.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bittrickle_wire::Format;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::upload::{Upload, reset};
+use crate::share::{Folder, Shares};
+use crate::transfer::Deadlines;
+
+/// A running file server.
+#[derive(Debug)]
+pub struct FileServer {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Connections that haven't sent a request yet (BT-5.4-2).
+const UNPROVEN_MAX: usize = 64;
+
+/// Uploads at a time (BT-5.4-2).
+const UPLOADS_MAX: usize = 32;
+
+/// How long to wait when the process has no handle left for another connection.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+impl FileServer {
+    /// Listens on a free port of this address, the one from which the index is asked.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub async fn start(
+        ip: IpAddr,
+        folder: Arc<Folder>,
+        shares: Arc<Shares>,
+        deadlines: Deadlines,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind((ip, 0)).await?;
+        let address = listener.local_addr()?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let upload = Upload { folder, shares, deadlines, slots: Arc::new(Semaphore::new(UPLOADS_MAX)) };
+        let accepting = accept(listener, upload, stop.clone(), tasks.clone());
+        tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));
+        Ok(Self { address, stop, tasks })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Ends every upload, and returns once all connections are closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, tasks: TaskTracker) {
+    let unproven = Arc::new(Semaphore::new(UNPROVEN_MAX));
+    loop {
+        let (stream, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(_) => {
+                sleep(ACCEPT_RETRY).await;
+                continue;
+            }
+        };
+        // Sessions aren't sealed yet (BT-1.8-1), and a peer that is flooded closes the door, not its memory.
+        let Ok(permit) = Arc::clone(&unproven).try_acquire_owned() else { continue };
+        if !from.ip().to_canonical().is_loopback() {
+            continue;
+        }
+        let upload = upload.clone();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
+            serve(stream, &upload, permit).await;
+        }));
+    }
+}
+
+/// Serves one connection, in the format its first byte says.
+async fn serve(stream: TcpStream, upload: &Upload, unproven: tokio::sync::OwnedSemaphorePermit) {
+    let mut first = [0; 1];
+    let peeked = timeout(upload.deadlines.first, stream.peek(&mut first)).await;
+    let Ok(Ok(1)) = peeked else { return };
+    match Format::of(&first) {
+        Some(Format::Frame) => upload.serve_frames(stream, unproven).await,
+        Some(Format::LegacyGet) => upload.serve_legacy(stream, unproven).await,
+        Some(Format::LegacyJson) | None => reset(stream),
+    }
+}

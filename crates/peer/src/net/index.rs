@@ -1,0 +1,275 @@
+//! The index, whichever format it speaks: what the shell asks and what it gets.
+
+use std::net::SocketAddr;
+
+use bittrickle_wire::legacy::sentence;
+use bittrickle_wire::messages::{
+    ListFiles, ListPeers, Locate, Offer, Publish, RefusalCode, Reply, Request, Search, Unpublish,
+};
+use bittrickle_wire::{FileBytes, FileName, List, Query, SourceAddress, TextError};
+
+use super::framed::FramedIndex;
+use super::legacy::{LegacyCallError, LegacyIndex};
+use crate::session::CallError;
+
+/// A session with an index.
+#[derive(Debug)]
+pub enum Index {
+    /// In frames.
+    Framed(FramedIndex),
+    /// In the original's format.
+    Legacy(LegacyIndex),
+}
+
+/// A name in a list, with what is known of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListedFile {
+    /// The name. From a legacy server it may be anything.
+    pub name: String,
+    /// Its size, where the index knows it.
+    pub file_bytes: Option<u64>,
+    /// How many online peers offer it, where the index knows it.
+    pub sources: Option<u32>,
+}
+
+/// What a list has, or the sentence that says why it has nothing.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Listing<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// Said instead, when there are none.
+    pub empty: &'static str,
+}
+
+/// What the index knows about who has a file.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// Whether any other member has published it.
+    pub published: bool,
+    /// Where it can be fetched from now.
+    pub sources: Vec<SourceAt>,
+}
+
+/// One place to fetch a file from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SourceAt {
+    /// Whose peer it is; a legacy server doesn't tell.
+    pub member: Option<String>,
+    /// Where its file server answers.
+    pub address: SocketAddr,
+    /// Whether it speaks only the original's `GET name`.
+    pub legacy: bool,
+}
+
+/// Why the index has no answer for us.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// A framed index.
+    #[error(transparent)]
+    Framed(#[from] CallError),
+    /// A legacy index.
+    #[error(transparent)]
+    Legacy(#[from] LegacyCallError),
+    /// What the user typed can't be asked for.
+    #[error("{0}")]
+    Text(#[from] TextError),
+    /// The index hands out an address that nobody should connect to.
+    #[error("the server names a source that can't be one: {0}")]
+    Source(#[from] bittrickle_wire::NumberError),
+}
+
+/// Most pages of one answer that are asked for: no index can make its peers ask for ever.
+const PAGES_MAX: usize = 100_000;
+
+impl Index {
+    /// Publishes a file.
+    ///
+    /// # Errors
+    /// The index refuses or doesn't answer.
+    pub async fn publish(&self, name: &FileName, file_bytes: FileBytes) -> Result<(), IndexError> {
+        match self {
+            Self::Framed(index) => {
+                let files = List::new(vec![Offer { name: name.clone(), file_bytes }]).expect("one is few");
+                Ok(index.call(Request::Publish(Publish { files })).await.map(drop)?)
+            }
+            Self::Legacy(index) => Ok(index.publish(name.as_str()).await?),
+        }
+    }
+
+    /// Unpublishes a name.
+    ///
+    /// # Errors
+    /// The index refuses or doesn't answer.
+    pub async fn unpublish(&self, name: &FileName) -> Result<(), IndexError> {
+        match self {
+            Self::Framed(index) => {
+                let names = List::new(vec![name.clone()]).expect("one is few");
+                Ok(index.call(Request::Unpublish(Unpublish { names })).await.map(drop)?)
+            }
+            Self::Legacy(index) => Ok(index.unpublish(name.as_str()).await?),
+        }
+    }
+
+    /// The other members who are online.
+    ///
+    /// # Errors
+    /// The index refuses or doesn't answer.
+    pub async fn peers(&self) -> Result<Listing<String>, IndexError> {
+        let empty = sentence::NO_PEERS;
+        let entries = match self {
+            Self::Framed(index) => {
+                let mut members = Vec::new();
+                let mut after = None;
+                for _ in 0..PAGES_MAX {
+                    let Reply::Peers(page) = index.call(Request::ListPeers(ListPeers { after })).await?
+                    else {
+                        break;
+                    };
+                    members.extend(page.members.iter().map(|entry| entry.name.as_str().to_owned()));
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                members
+            }
+            Self::Legacy(index) => none_is_empty(index.peers().await, empty)?,
+        };
+        Ok(Listing { entries, empty })
+    }
+
+    /// The files that this member has published.
+    ///
+    /// # Errors
+    /// The index refuses or doesn't answer.
+    pub async fn files(&self) -> Result<Listing<ListedFile>, IndexError> {
+        let empty = sentence::NO_FILES;
+        let entries = match self {
+            Self::Framed(index) => {
+                let mut files = Vec::new();
+                let mut after = None;
+                for _ in 0..PAGES_MAX {
+                    let Reply::Files(page) = index.call(Request::ListFiles(ListFiles { after })).await?
+                    else {
+                        break;
+                    };
+                    files.extend(
+                        page.files
+                            .into_vec()
+                            .into_iter()
+                            .map(|file| listed(&file.name, file.file_bytes, file.sources)),
+                    );
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                files
+            }
+            Self::Legacy(index) => {
+                none_is_empty(index.files().await, empty)?.into_iter().map(only_name).collect()
+            }
+        };
+        Ok(Listing { entries, empty })
+    }
+
+    /// The files of others whose names contain a text.
+    ///
+    /// # Errors
+    /// The text can't be asked for; the index refuses or doesn't answer.
+    pub async fn search(&self, text: &str) -> Result<Listing<ListedFile>, IndexError> {
+        let empty = sentence::NOTHING_FOUND;
+        let entries = match self {
+            Self::Framed(index) => {
+                let text = Query::new(text)?;
+                let mut files = Vec::new();
+                let mut after = None;
+                for _ in 0..PAGES_MAX {
+                    let search = Search { text: text.clone(), after };
+                    let Reply::Found(page) = index.call(Request::Search(search)).await? else { break };
+                    files.extend(
+                        page.hits
+                            .into_vec()
+                            .into_iter()
+                            .map(|hit| listed(&hit.name, hit.file_bytes, hit.sources)),
+                    );
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                files
+            }
+            Self::Legacy(index) => {
+                none_is_empty(index.search(text).await, empty)?.into_iter().map(only_name).collect()
+            }
+        };
+        Ok(Listing { entries, empty })
+    }
+
+    /// Where a file can be fetched from: the first page of sources, which is enough to try.
+    ///
+    /// # Errors
+    /// The name can't be asked for; the index refuses or doesn't answer, or names an address that can't be one.
+    pub async fn locate(&self, label: &str) -> Result<Found, IndexError> {
+        match self {
+            Self::Framed(index) => {
+                let locate = Locate { name: FileName::new(label)?, after: None };
+                let Reply::Located(located) = index.call(Request::Locate(locate)).await? else {
+                    return Ok(Found { published: false, sources: Vec::new() });
+                };
+                let sources = located.sources.into_vec().into_iter().map(|source| SourceAt {
+                    member: Some(source.member.as_str().to_owned()),
+                    address: source.address.socket_address(),
+                    legacy: source.legacy,
+                });
+                Ok(Found { published: located.members > 0, sources: sources.collect() })
+            }
+            Self::Legacy(index) => {
+                let peer = index.locate(label).await?;
+                let address = SourceAddress::new(SocketAddr::new(peer.address, peer.port))?.socket_address();
+                Ok(Found { published: true, sources: vec![SourceAt { member: None, address, legacy: true }] })
+            }
+        }
+    }
+
+    /// Leaves the index, and returns once the sockets are closed.
+    pub async fn leave(self) {
+        match self {
+            Self::Framed(index) => index.leave().await,
+            Self::Legacy(index) => drop(index),
+        }
+    }
+}
+
+impl IndexError {
+    /// Whether the index refuses the member's name or password.
+    #[must_use]
+    pub fn is_wrong_password(&self) -> bool {
+        match self {
+            Self::Framed(CallError::Refused(refused)) => refused.code == RefusalCode::AUTHENTICATION_FAILED,
+            Self::Legacy(LegacyCallError::Failed(_)) => true,
+            Self::Framed(_) | Self::Legacy(_) | Self::Text(_) | Self::Source(_) => false,
+        }
+    }
+}
+
+/// A legacy server fails where there is nothing to list; its sentence says so.
+fn none_is_empty(
+    result: Result<Vec<String>, LegacyCallError>,
+    empty: &str,
+) -> Result<Vec<String>, LegacyCallError> {
+    match result {
+        Err(LegacyCallError::Failed(message)) if message == empty => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+fn only_name(name: String) -> ListedFile {
+    ListedFile { name, file_bytes: None, sources: None }
+}
+
+fn listed(name: &FileName, file_bytes: Option<FileBytes>, sources: u32) -> ListedFile {
+    let file_bytes = file_bytes.map(FileBytes::bytes);
+    ListedFile { name: name.as_str().to_owned(), file_bytes, sources: Some(sources) }
+}

@@ -1,0 +1,214 @@
+//! Uploads: what a connected peer asks for, answered from the files that are shared (BT-3, BT-4.3).
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::messages::{Content, Done, RefusalCode, Refused, Reply};
+use bittrickle_wire::{
+    Encoding, FileName, Frame, FrameCodec, FramingError, Message, Received, Verdict, legacy,
+};
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::codec::Framed;
+
+use super::pace::keep_pace;
+use crate::share::{Folder, FolderError, SharedFile, Shares, read_pieces};
+use crate::transfer::{Deadlines, RateFloor, TooSlow};
+
+/// What every upload needs.
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    pub(super) folder: Arc<Folder>,
+    pub(super) shares: Arc<Shares>,
+    pub(super) deadlines: Deadlines,
+    pub(super) slots: Arc<Semaphore>,
+}
+
+/// Pieces read ahead of the network.
+const PIECES_AHEAD: usize = 16;
+
+/// Why a connection ends early. Nobody is told but the other side, by the end.
+#[derive(Debug, thiserror::Error)]
+enum UploadError {
+    #[error(transparent)]
+    Framing(#[from] FramingError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    TooSlow(#[from] TooSlow),
+    #[error("the other side takes nothing")]
+    Stuck,
+}
+
+impl Upload {
+    /// Answers `Fetch` after `Fetch` until the other side goes, keeps us waiting, or sends what is no frame.
+    pub(super) async fn serve_frames(&self, stream: TcpStream, unproven: OwnedSemaphorePermit) {
+        let _ = stream.set_nodelay(true);
+        let mut framed = Framed::new(stream, FrameCodec::for_requests());
+        let mut unproven = Some(unproven);
+        let mut wait = self.deadlines.first;
+        while let Ok(Some(Ok(received))) = timeout(wait, framed.next()).await {
+            drop(unproven.take());
+            wait = self.deadlines.idle;
+            if self.answer(&mut framed, received).await.is_err() {
+                // The frames so far say that the file isn't complete; the end of the stream says the rest.
+                return;
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        framed: &mut Framed<TcpStream, FrameCodec>,
+        received: Received,
+    ) -> Result<(), UploadError> {
+        match received {
+            Received::Frame(Frame { request_id, encoding, message: Message::Fetch(fetch) }) => {
+                match self.open(&fetch.name).await {
+                    Ok(opened) => self.send_file(framed, request_id, encoding, opened).await,
+                    Err(refused) => {
+                        let message = Message::Reply(Reply::Refused(refused));
+                        self.send(framed, Frame { request_id, encoding, message }).await
+                    }
+                }
+            }
+            Received::Frame(frame) if frame.message.kind().is_reply() => Ok(()),
+            Received::Frame(Frame { request_id, encoding, .. }) => {
+                let refused =
+                    Refused::new(RefusalCode::UNEXPECTED_KIND, "a peer answers Fetch and nothing else");
+                let message = Message::Reply(Reply::Refused(refused));
+                self.send(framed, Frame { request_id, encoding, message }).await
+            }
+            Received::Bad(bad) => match bad.verdict() {
+                Verdict::Answer(frame) => self.send(framed, frame).await,
+                // The codec reports the lost framing when it is asked for the next frame.
+                Verdict::AnswerAndClose(frame) => self.send(framed, frame).await,
+                Verdict::Drop => Ok(()),
+            },
+        }
+    }
+
+    /// Finds a file among those that are shared, and opens it. The permit is part of what is returned.
+    async fn open(&self, name: &FileName) -> Result<Opened, Refused> {
+        let Some(name) = self.shares.find(name.as_str()) else {
+            return Err(Refused::new(RefusalCode::NOT_SHARED, "a file of this name is not shared here"));
+        };
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            return Err(Refused::new(RefusalCode::BUSY, "all upload slots are taken; try again later"));
+        };
+        let folder = Arc::clone(&self.folder);
+        let opened = tokio::task::spawn_blocking(move || folder.open_shared(&name)).await;
+        match opened.unwrap_or_else(|error| Err(FolderError::Io(io::Error::other(error)))) {
+            Ok(shared) => Ok(Opened { shared, slot }),
+            Err(error) => {
+                Err(Refused::new(RefusalCode::UNREADABLE, &format!("the file can't be read: {error}")))
+            }
+        }
+    }
+
+    async fn send_file(
+        &self,
+        framed: &mut Framed<TcpStream, FrameCodec>,
+        request_id: u32,
+        encoding: Encoding,
+        opened: Opened,
+    ) -> Result<(), UploadError> {
+        let Opened { shared, slot: _slot } = opened;
+        let content = Message::Content(Content { file_bytes: shared.file_bytes });
+        self.send(framed, Frame { request_id, encoding, message: content }).await?;
+        let (mut pieces, reading) = start_reading(shared);
+        let mut floor = RateFloor::new(Instant::now(), self.deadlines.window);
+        while let Some(piece) = pieces.recv().await {
+            let bytes = piece.len();
+            keep_pace(&mut floor, framed.send(Frame::data(request_id, piece))).await??;
+            floor.add(bytes);
+        }
+        finished(reading).await?;
+        self.send(framed, Frame { request_id, encoding, message: Message::Done(Done {}) }).await
+    }
+
+    async fn send(
+        &self,
+        framed: &mut Framed<TcpStream, FrameCodec>,
+        frame: Frame,
+    ) -> Result<(), UploadError> {
+        timeout(self.deadlines.window, framed.send(frame)).await.map_err(|_| UploadError::Stuck)??;
+        Ok(())
+    }
+
+    /// Answers one `GET name` of the original's client. Whatever goes wrong resets the connection (BT-4.3-3).
+    pub(super) async fn serve_legacy(&self, mut stream: TcpStream, unproven: OwnedSemaphorePermit) {
+        let request = read_legacy_request(&mut stream, &self.deadlines).await;
+        drop(unproven);
+        let sent = match request {
+            Ok(request) => self.send_legacy(&mut stream, &request.name).await,
+            Err(error) => Err(error),
+        };
+        if sent.is_err() {
+            reset(stream);
+        }
+    }
+
+    async fn send_legacy(&self, stream: &mut TcpStream, label: &str) -> Result<(), UploadError> {
+        let refused = |_| UploadError::Io(io::ErrorKind::NotFound.into());
+        let name = FileName::new(label).map_err(refused)?;
+        let opened = self.open(&name).await.map_err(|_| UploadError::Io(io::ErrorKind::NotFound.into()))?;
+        let Opened { shared, slot: _slot } = opened;
+        let (mut pieces, reading) = start_reading(shared);
+        let mut floor = RateFloor::new(Instant::now(), self.deadlines.window);
+        while let Some(piece) = pieces.recv().await {
+            keep_pace(&mut floor, stream.write_all(&piece)).await??;
+            floor.add(piece.len());
+        }
+        finished(reading).await?;
+        Ok(stream.shutdown().await?)
+    }
+}
+
+/// A file that is open to be sent, in one of the upload slots.
+struct Opened {
+    shared: SharedFile,
+    slot: OwnedSemaphorePermit,
+}
+
+/// Reads until the request is complete: a newline, the end, or a pause tells (BT-4.3-2).
+async fn read_legacy_request(
+    stream: &mut TcpStream,
+    deadlines: &Deadlines,
+) -> Result<legacy::GetRequest, UploadError> {
+    let mut request = Vec::with_capacity(256);
+    let mut wait: Duration = deadlines.first;
+    let limit = bittrickle_wire::limits::LEGACY_GET_BYTES_MAX + 1;
+    while request.len() < limit && !request.ends_with(b"\n") {
+        match timeout(wait, stream.read_buf(&mut request)).await {
+            Ok(Ok(0)) | Err(_) => break,
+            Ok(Ok(_)) => wait = deadlines.legacy_pause,
+            Ok(Err(error)) => return Err(error.into()),
+        }
+    }
+    legacy::GetRequest::decode(&request)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error).into())
+}
+
+fn start_reading(shared: SharedFile) -> (mpsc::Receiver<Bytes>, JoinHandle<io::Result<()>>) {
+    let (sender, pieces) = mpsc::channel(PIECES_AHEAD);
+    (pieces, tokio::task::spawn_blocking(move || read_pieces(shared, &sender)))
+}
+
+/// Whether the file was read to its end.
+async fn finished(reading: JoinHandle<io::Result<()>>) -> io::Result<()> {
+    reading.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
+/// Closes a connection so that the other side sees a failure, not an end.
+pub(super) fn reset(stream: TcpStream) {
+    // If the option can't be set, the other side sees an end instead; there is no better way to say it.
+    let _ = socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+    drop(stream);
+}

@@ -1,0 +1,319 @@
+//! The session with the index: what to say, when to say it again, and what to do when the index has forgotten us.
+//!
+//! Pure: the time and what arrived go in, [`Output`]s come out. The run loop's one rule: after every call, take all
+//! outputs, then sleep until [`Session::next_wake`] or until something arrives.
+//!
+//! ```text
+//!            LoggedIn                     no session, or another digest
+//! Starting ───────────▶ Online ──────────────────────────────▶ Returning
+//!    │ refused,           ▲                                        │
+//!    │ no answer          └──────────── LoggedIn, publish again ───┤
+//!    ▼                                                             │ refused
+//!  Closed ◀────────────────────────────────────────────────────────┘
+//! ```
+#![deny(clippy::disallowed_methods)]
+
+mod offers;
+mod replies;
+mod resend;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::messages::{Heartbeat, Login, Logout, Publish, Refused, Reply, Request, Versions};
+use bittrickle_wire::{BadFrame, Encoding, Frame, Message, Received};
+
+use offers::Offers;
+use resend::{Jitter, Resend};
+
+/// Names a request that somebody waits for.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct CallId(u64);
+
+/// What to do next.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this to the index.
+    Send(Frame),
+    /// A call has its answer.
+    Finished(CallId, Result<Reply, CallError>),
+    /// Tell the user.
+    Event(Event),
+}
+
+/// Why a call has no answer.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CallError {
+    /// The index says no.
+    #[error("{}", .0.sentence.as_str())]
+    Refused(Refused),
+    /// The index doesn't answer, however often it is asked.
+    #[error("the server does not answer")]
+    NoAnswer,
+    /// The index speaks, but not as it should.
+    #[error("the server answers with what is no answer: {0}")]
+    BadAnswer(String),
+    /// The session is over.
+    #[error("the session is over")]
+    Closed,
+}
+
+/// What a user wants to know of the session.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// The first login has worked.
+    LoggedIn,
+    /// The first login has not.
+    LoginFailed(CallError),
+    /// Nothing has been heard from the index for longer than a session lives.
+    Silent,
+    /// The index answers again, or we have returned to it and offer everything again.
+    Back,
+    /// We could not return to the index: it refuses us.
+    Ended(Refused),
+}
+
+/// The session.
+#[derive(Debug)]
+pub struct Session {
+    login: Login,
+    encoding: Encoding,
+    phase: Phase,
+    jitter: Jitter,
+    next_request_id: u32,
+    next_call: u64,
+    pending: BTreeMap<u32, Pending>,
+    /// Calls that wait for the session to be there again.
+    waiting: VecDeque<(CallId, Request)>,
+    offers: Offers,
+    /// Batches of offers that are still to be sent.
+    republish: VecDeque<Publish>,
+    /// Whether anything but heartbeats went on since the last heartbeat was sent: then its digest says nothing.
+    disturbed: bool,
+    rhythm: Rhythm,
+    outputs: VecDeque<Output>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Phase {
+    Starting,
+    Online,
+    Returning,
+    Closed,
+}
+
+#[derive(Debug)]
+struct Pending {
+    purpose: Purpose,
+    request: Request,
+    resend: Resend,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Purpose {
+    Login,
+    Logout,
+    Republish,
+    Call(CallId),
+}
+
+/// Heartbeats: when the next is due, and how long the index has been silent.
+#[derive(Debug)]
+struct Rhythm {
+    heartbeat: Duration,
+    offline_after: Duration,
+    next: Instant,
+    request_id: Option<u32>,
+    heard: Instant,
+    silent: bool,
+}
+
+/// Batches of offers that are under way at once when everything is published again.
+const REPUBLISH_WINDOW: usize = 8;
+
+impl Session {
+    /// A session that logs in now. `seed` spreads the moments of sending; it need not be secret.
+    #[must_use]
+    pub fn new(now: Instant, login: Login, encoding: Encoding, seed: u64) -> Self {
+        let rhythm = Rhythm {
+            heartbeat: Duration::from_secs(2),
+            offline_after: Duration::from_secs(7),
+            next: now,
+            request_id: None,
+            heard: now,
+            silent: false,
+        };
+        let mut session = Self {
+            login,
+            encoding,
+            phase: Phase::Starting,
+            jitter: Jitter::new(seed),
+            next_request_id: seed as u32,
+            next_call: 0,
+            pending: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            offers: Offers::default(),
+            republish: VecDeque::new(),
+            disturbed: true,
+            rhythm,
+            outputs: VecDeque::new(),
+        };
+        session.log_in(now);
+        session
+    }
+
+    /// Asks the index something. The answer comes as [`Output::Finished`].
+    pub fn call(&mut self, now: Instant, request: Request) -> CallId {
+        let call = CallId(self.next_call);
+        self.next_call += 1;
+        self.offers.note(&request);
+        match self.phase {
+            Phase::Online => self.send(now, Purpose::Call(call), request),
+            Phase::Starting | Phase::Returning => self.waiting.push_back((call, request)),
+            Phase::Closed => self.finish(call, Err(CallError::Closed)),
+        }
+        call
+    }
+
+    /// Takes what arrived from the index.
+    pub fn receive(&mut self, now: Instant, received: Received) {
+        match received {
+            Received::Frame(Frame { request_id, message: Message::Reply(reply), .. }) => {
+                self.receive_reply(now, request_id, reply);
+            }
+            Received::Frame(Frame { request_id, message: Message::Versions(versions), .. }) => {
+                let Versions { lowest, highest } = versions;
+                self.fail_pending(now, request_id, &format!("it speaks versions {lowest} to {highest} only"));
+            }
+            // Not a reply, or none that we can read: if it answers a question, that question fails.
+            Received::Frame(frame) => self.fail_pending(now, frame.request_id, "it is no reply"),
+            Received::Bad(BadFrame { request_id, fault, .. }) => {
+                self.fail_pending(now, request_id, &fault.to_string());
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant) {
+        let due: Vec<u32> =
+            self.pending.iter().filter(|(_, p)| p.resend.due <= now).map(|(id, _)| *id).collect();
+        for id in due {
+            self.resend_or_give_up(now, id);
+        }
+        if self.phase != Phase::Starting && self.phase != Phase::Closed && self.rhythm.next <= now {
+            self.beat(now);
+        }
+    }
+
+    /// The moment at which [`Session::tick`] has something to do, if nothing arrives before.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Instant> {
+        let resends = self.pending.values().map(|pending| pending.resend.due);
+        let beat = matches!(self.phase, Phase::Online | Phase::Returning).then_some(self.rhythm.next);
+        resends.chain(beat).min()
+    }
+
+    /// What to do next, oldest first.
+    pub fn next_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Nothing listens where the index should be. During the first login that is final; later it may come back.
+    pub fn refused_by_network(&mut self) {
+        if self.phase == Phase::Starting {
+            self.close(&CallError::NoAnswer, Event::LoginFailed(CallError::NoAnswer));
+        }
+    }
+
+    /// Leaves. The one answer that may still come is that of the logout.
+    pub fn leave(&mut self, now: Instant) {
+        self.pending.clear();
+        if self.phase != Phase::Closed {
+            self.send(now, Purpose::Logout, Request::Logout(Logout {}));
+        }
+        self.phase = Phase::Closed;
+    }
+
+    /// Whether nothing is left to say or to wait for.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Closed && self.pending.is_empty() && self.outputs.is_empty()
+    }
+
+    fn log_in(&mut self, now: Instant) {
+        self.send(now, Purpose::Login, Request::Login(self.login.clone()));
+    }
+
+    fn send(&mut self, now: Instant, purpose: Purpose, request: Request) {
+        self.disturbed = true;
+        let resend = Resend::new(now, &mut self.jitter);
+        let id = self.push_frame(request.clone());
+        self.pending.insert(id, Pending { purpose, request, resend });
+    }
+
+    fn push_frame(&mut self, request: Request) -> u32 {
+        let request_id = self.next_request_id;
+        self.next_request_id = self.next_request_id.wrapping_add(1);
+        let message = Message::Request(request);
+        self.outputs.push_back(Output::Send(Frame { request_id, encoding: self.encoding, message }));
+        request_id
+    }
+
+    fn finish(&mut self, call: CallId, result: Result<Reply, CallError>) {
+        self.outputs.push_back(Output::Finished(call, result));
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn resend_or_give_up(&mut self, now: Instant, id: u32) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        if pending.resend.again(now, &mut self.jitter) {
+            let message = Message::Request(pending.request.clone());
+            self.outputs.push_back(Output::Send(Frame { request_id: id, encoding: self.encoding, message }));
+            return;
+        }
+        let purpose = pending.purpose;
+        self.pending.remove(&id);
+        self.give_up(now, purpose, CallError::NoAnswer);
+    }
+
+    /// What follows when a request has failed for good, by silence or by nonsense.
+    fn give_up(&mut self, now: Instant, purpose: Purpose, error: CallError) {
+        match purpose {
+            Purpose::Call(call) => self.finish(call, Err(error)),
+            Purpose::Login if self.phase == Phase::Starting => {
+                self.close(&error.clone(), Event::LoginFailed(error));
+            }
+            // Heartbeats go on; one that is answered leads back here.
+            Purpose::Login => self.phase = Phase::Online,
+            Purpose::Logout if self.phase == Phase::Returning => self.log_in(now),
+            Purpose::Logout | Purpose::Republish => {}
+        }
+    }
+
+    fn beat(&mut self, now: Instant) {
+        if !self.rhythm.silent && now >= self.rhythm.heard + self.rhythm.offline_after {
+            self.rhythm.silent = true;
+            self.event(Event::Silent);
+        }
+        self.rhythm.next = now + self.jitter.tenth(self.rhythm.heartbeat);
+        self.disturbed = !self.pending.is_empty();
+        self.rhythm.request_id = Some(self.push_frame(Request::Heartbeat(Heartbeat {})));
+    }
+
+    fn close(&mut self, error: &CallError, event: Event) {
+        self.phase = Phase::Closed;
+        let pending =
+            std::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending.purpose {
+                Purpose::Call(call) => Some(call),
+                Purpose::Login | Purpose::Logout | Purpose::Republish => None,
+            });
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(call, _)| call);
+        for call in pending.chain(waiting).collect::<Vec<_>>() {
+            self.finish(call, Err(error.clone()));
+        }
+        self.event(event);
+    }
+}

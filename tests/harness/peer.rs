@@ -1,0 +1,215 @@
+//! The peer as a process, driven through its pipes.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, Programs};
+use crate::wait::wait_for;
+
+/// A running `bittrickle … shell`, with a folder of its own.
+#[derive(Debug)]
+pub struct Peer {
+    process: Process,
+    stdin: Option<ChildStdin>,
+    stdout: Lines,
+    stderr: Lines,
+    folder: TempDir,
+}
+
+/// What a stream has brought so far.
+#[derive(Debug)]
+struct Lines {
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// How a peer ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// All that it wrote to stdout, line by line.
+    pub stdout: Vec<String>,
+    /// All that it wrote to stderr, line by line.
+    pub stderr: Vec<String>,
+}
+
+/// `help` ends with this line: where it comes, everything asked for before has been answered.
+const LAST_LINE_OF_HELP: &str = "  xit        leave (also: quit)";
+
+/// Lines that `help` writes.
+const LINES_OF_HELP: usize = 8;
+
+/// How long a command may take.
+const COMMAND_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Peer {
+    /// Starts a peer that has logged in, in a folder of its own.
+    #[must_use]
+    pub fn start(programs: &Programs, server: SocketAddr, user: &str, password: &str, extra: &[&str]) -> Self {
+        let mut peer = Self::launch(programs, server, extra);
+        peer.type_line(user);
+        peer.type_line(password);
+        peer.wait_for_stdout("Welcome to BitTrickle!");
+        peer
+    }
+
+    /// Starts a peer that waits for a name and a password.
+    #[must_use]
+    pub fn launch(programs: &Programs, server: SocketAddr, extra: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut child = programs
+            .peer()
+            .args(["--server", &server.to_string(), "--dir"])
+            .arg(folder.path())
+            .args(extra)
+            .arg("shell")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the test program is built");
+        let stdin = child.stdin.take();
+        let stdout = Lines::read(child.stdout.take().expect("it is piped"));
+        let stderr = Lines::read(child.stderr.take().expect("it is piped"));
+        Self { process: Process::new(child), stdin, stdout, stderr, folder }
+    }
+
+    /// The peer's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A path in the peer's folder.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts a file into the peer's folder.
+    pub fn write(&self, name: &str, bytes: &[u8]) {
+        fs::write(self.path(name), bytes).expect("the folder is ours");
+    }
+
+    /// Everything in the peer's folder, by name.
+    #[must_use]
+    pub fn folder_names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder()).expect("the folder is ours");
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("readable").file_name();
+        let mut names: Vec<String> = entries.map(name).map(|name| name.to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Types a line.
+    pub fn type_line(&mut self, line: &str) {
+        self.type_bytes(format!("{line}\n").as_bytes());
+    }
+
+    /// Types whatever bytes.
+    pub fn type_bytes(&mut self, bytes: &[u8]) {
+        let stdin = self.stdin.as_mut().expect("the input has not been ended");
+        stdin.write_all(bytes).and_then(|()| stdin.flush()).expect("the peer reads");
+    }
+
+    /// Types a command, and gives what it wrote to stdout.
+    pub fn ask(&mut self, command: &str) -> Vec<String> {
+        let before = self.stdout.count();
+        self.type_line(command);
+        self.type_line("help");
+        let lines = wait_for(&format!("{command:?} is answered"), COMMAND_WAIT, || {
+            let lines = self.stdout.from(before);
+            lines.last().is_some_and(|line| line == LAST_LINE_OF_HELP).then_some(lines)
+        });
+        lines[..lines.len() - LINES_OF_HELP].to_vec()
+    }
+
+    /// Waits until a line with this text is on stdout.
+    pub fn wait_for_stdout(&self, text: &str) -> String {
+        let what = format!("{text:?} is on stdout; stderr: {:?}", self.stderr.from(0));
+        wait_for(&what, COMMAND_WAIT, || self.stdout.find(text))
+    }
+
+    /// Waits until a line with this text is on stderr.
+    pub fn wait_for_stderr(&self, text: &str) -> String {
+        wait_for(&format!("{text:?} is on stderr"), COMMAND_WAIT, || self.stderr.find(text))
+    }
+
+    /// What it wrote to stderr so far.
+    #[must_use]
+    pub fn stderr(&self) -> Vec<String> {
+        self.stderr.from(0)
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Kills it without a word.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Ends its input.
+    pub fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Waits until it has ended, and gives all that it wrote.
+    #[must_use]
+    pub fn wait(mut self) -> Ended {
+        let status = self.process.wait();
+        Ended { status, stdout: self.stdout.all(), stderr: self.stderr.all() }
+    }
+}
+
+impl Lines {
+    fn read(stream: impl Read + Send + 'static) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stream).split(b'\n') {
+                let Ok(line) = line else { return };
+                let line = String::from_utf8_lossy(&line).into_owned();
+                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            }
+        });
+        Self { lines, reader: Some(reader) }
+    }
+
+    fn count(&self) -> usize {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    fn from(&self, start: usize) -> Vec<String> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)[start..].to_vec()
+    }
+
+    fn find(&self, text: &str) -> Option<String> {
+        self.from(0).into_iter().find(|line| line.contains(text))
+    }
+
+    /// Everything, once the stream has ended.
+    fn all(&mut self) -> Vec<String> {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the reader doesn't panic");
+        }
+        self.from(0)
+    }
+}

@@ -1,0 +1,98 @@
+//! Server and peer as processes of their own, started from one binary.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait::wait_for;
+
+/// The binary that holds both programs.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    path: PathBuf,
+}
+
+/// A process that is killed, if need be, when its owner goes.
+#[derive(Debug)]
+pub struct Process(Child);
+
+/// How long a process may take to end once it is told to.
+pub const END_WAIT: Duration = Duration::from_secs(10);
+
+impl Programs {
+    /// The binary at this path.
+    #[must_use]
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// A command that starts the server.
+    #[must_use]
+    pub fn server(&self) -> Command {
+        self.command("server")
+    }
+
+    /// A command that starts the peer.
+    #[must_use]
+    pub fn peer(&self) -> Command {
+        self.command("peer")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(&self.path);
+        command.arg(program);
+        command
+    }
+}
+
+/// Runs one of the programs when the first argument names it.
+pub fn run_as_program(arguments: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let mut arguments = arguments.into_iter().peekable();
+    match arguments.peek()?.to_str()? {
+        "server" => Some(bittrickle_server::cli::run(arguments)),
+        "peer" => Some(bittrickle_peer::cli::run(arguments)),
+        _ => None,
+    }
+}
+
+impl Process {
+    /// Takes charge of a process.
+    #[must_use]
+    pub fn new(child: Child) -> Self {
+        Self(child)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.0);
+        kill_process(pid, signal).expect("the process is ours and has not been waited for");
+    }
+
+    /// Kills it in the middle of whatever it does.
+    pub fn kill(&mut self) {
+        self.0.kill().expect("the process is ours");
+        self.0.wait().expect("the process is ours");
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the process ends", END_WAIT, || self.0.try_wait().expect("the process is ours"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

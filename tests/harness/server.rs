@@ -1,0 +1,113 @@
+//! The index server as a process.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use crate::process::{Process, Programs};
+
+/// A running `bittrickle-server`.
+#[derive(Debug)]
+pub struct Server {
+    programs: Programs,
+    process: Process,
+    address: SocketAddr,
+    folder: TempDir,
+    extra: Vec<String>,
+}
+
+/// The members that every server of the scenarios knows.
+pub const CREDENTIALS: &str = "alice wonderland\nbob builder\ncarol singer\n";
+
+impl Server {
+    /// Starts a server on a free port of 127.0.0.1.
+    #[must_use]
+    pub fn start(programs: &Programs) -> Self {
+        Self::start_with(programs, &[])
+    }
+
+    /// Starts a server with more arguments.
+    #[must_use]
+    pub fn start_with(programs: &Programs, extra: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::write(folder.path().join("credentials"), CREDENTIALS).expect("the folder is ours");
+        let extra: Vec<String> = extra.iter().map(|text| (*text).to_owned()).collect();
+        let (process, address) = spawn(programs, &folder, "127.0.0.1:0", &extra);
+        Self { programs: programs.clone(), process, address, folder, extra }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// What it wrote to stderr so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_path(&self.folder)).unwrap_or_default()
+    }
+
+    /// Kills it without a word and starts another one on the same port.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        self.restart();
+    }
+
+    /// Kills it without a word.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts another one on the port of the one that has been killed.
+    pub fn restart(&mut self) {
+        let listen = self.address.to_string();
+        (self.process, self.address) = spawn(&self.programs, &self.folder, &listen, &self.extra);
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self, signal: Signal) -> ExitStatus {
+        self.process.signal(signal);
+        self.process.wait()
+    }
+}
+
+fn log_path(folder: &TempDir) -> PathBuf {
+    folder.path().join("log")
+}
+
+fn spawn(programs: &Programs, folder: &TempDir, listen: &str, extra: &[String]) -> (Process, SocketAddr) {
+    let log = fs::File::options().create(true).append(true).open(log_path(folder)).expect("the folder is ours");
+    let mut child = programs
+        .server()
+        .args(["-v", "--listen", listen, "--data-dir"])
+        .arg(folder.path().join("data"))
+        .arg("--credentials")
+        .arg(folder.path().join("credentials"))
+        .args(extra)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .expect("the test program is built");
+    let stdout = child.stdout.take().expect("it is piped");
+    let process = Process::new(child);
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line).expect("the server's stdout is a pipe");
+    let address = line.trim_end().strip_prefix("listening on ").and_then(|address| address.parse().ok());
+    let address = address.unwrap_or_else(|| {
+        panic!("the first line is {line:?}; {}", fs::read_to_string(log_path(folder)).unwrap_or_default())
+    });
+    (process, address)
+}
