@@ -170,7 +170,7 @@ impl Driver {
         let outcome = match event {
             Event::LoggedIn => Ok(()),
             Event::LoginFailed(error) => Err(error),
-            Event::Silent | Event::Back | Event::Ended(_) => {
+            Event::Silent | Event::Back | Event::NotOffered(..) | Event::Ended(_) => {
                 // The shell may be leaving.
                 let _ = self.events.send(event);
                 return;

@@ -69,6 +69,8 @@ pub enum Event {
     Silent,
     /// The index answers again, or we have returned to it and offer everything again.
     Back,
+    /// So many files could not be published again when we returned: they are not on offer any more.
+    NotOffered(usize, CallError),
     /// We could not return to the index: it refuses us.
     Ended(Refused),
 }

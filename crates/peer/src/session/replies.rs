@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{LoggedIn, Logout, Publish, RefusalCode, Refused, Reply, Request};
 
-use super::{CallError, Event, Phase, Purpose, REPUBLISH_WINDOW, Session};
+use super::{CallError, Event, Pending, Phase, Purpose, REPUBLISH_WINDOW, Session};
 
 impl Session {
     pub(super) fn fail_pending(&mut self, now: Instant, request_id: u32, why: &str) {
@@ -16,11 +16,19 @@ impl Session {
     pub(super) fn receive_reply(&mut self, now: Instant, request_id: u32, reply: Reply) {
         if self.rhythm.request_id == Some(request_id) {
             self.rhythm.request_id = None;
-            self.heard(now);
-            return self.receive_heartbeat_reply(now, &reply);
+            self.receive_heartbeat_reply(now, &reply);
+        } else if let Some(pending) = self.pending.remove(&request_id) {
+            self.receive_answer(now, pending, reply);
+        } else {
+            return;
         }
-        let Some(pending) = self.pending.remove(&request_id) else { return };
-        self.heard(now);
+        self.rhythm.heard = now;
+        if self.phase == Phase::Online && std::mem::take(&mut self.rhythm.silent) {
+            self.event(Event::Back);
+        }
+    }
+
+    fn receive_answer(&mut self, now: Instant, pending: Pending, reply: Reply) {
         match (pending.purpose, reply) {
             (Purpose::Login, Reply::LoggedIn(logged_in)) => self.logged_in(now, &logged_in),
             (Purpose::Login, Reply::Refused(refused)) => self.login_refused(refused),
@@ -30,14 +38,18 @@ impl Session {
                 self.return_to_index(now);
             }
             (Purpose::Call(call), Reply::Refused(refused)) => {
-                // What was not published is not on offer.
-                if let Request::Publish(Publish { files }) = &pending.request {
-                    files.iter().for_each(|offer| self.offers.forget(&offer.name));
-                }
+                self.forget_refused(&pending.request);
                 self.finish(call, Err(CallError::Refused(refused)));
             }
             (Purpose::Call(call), reply) if reply.kind().code() == pending.request.kind().code() | 0x80 => {
                 self.finish(call, Ok(reply));
+            }
+            (Purpose::Republish, Reply::Refused(refused)) if refused.code == RefusalCode::NO_SESSION => {
+                self.return_to_index(now);
+            }
+            (Purpose::Republish, Reply::Refused(refused)) => {
+                self.drop_refused(&pending.request, CallError::Refused(refused));
+                self.send_republish(now);
             }
             (Purpose::Republish, _) => self.send_republish(now),
             (purpose, reply) => {
@@ -47,12 +59,25 @@ impl Session {
         }
     }
 
+    /// What was not published is not on offer.
+    fn forget_refused(&mut self, request: &Request) -> usize {
+        let Request::Publish(Publish { files }) = request else { return 0 };
+        files.iter().for_each(|offer| self.offers.forget(&offer.name));
+        files.len()
+    }
+
+    fn drop_refused(&mut self, request: &Request, error: CallError) {
+        let count = self.forget_refused(request);
+        self.event(Event::NotOffered(count, error));
+    }
+
     fn logged_in(&mut self, now: Instant, logged_in: &LoggedIn) {
         // A server can ask for any rhythm; ours stays within reason.
         let milliseconds = |value: u32| Duration::from_millis(u64::from(value.clamp(200, 600_000)));
         self.rhythm.heartbeat = milliseconds(logged_in.heartbeat_ms);
         self.rhythm.offline_after = milliseconds(logged_in.offline_after_ms);
         self.rhythm.next = now + self.jitter.tenth(self.rhythm.heartbeat);
+        self.rhythm.silent = false;
         self.event(if self.phase == Phase::Starting { Event::LoggedIn } else { Event::Back });
         self.phase = Phase::Online;
         self.republish = self.offers.batches(self.encoding);
@@ -85,13 +110,6 @@ impl Session {
         if self.phase == Phase::Online {
             self.phase = Phase::Returning;
             self.log_in(now);
-        }
-    }
-
-    fn heard(&mut self, now: Instant) {
-        self.rhythm.heard = now;
-        if std::mem::take(&mut self.rhythm.silent) && self.phase == Phase::Online {
-            self.event(Event::Back);
         }
     }
 

@@ -104,6 +104,12 @@ impl Shell {
                 input.notify("The server is back; your files are on offer again.");
                 None
             }
+            Event::NotOffered(count, error) => {
+                input.notify(&format!(
+                    "{count} of your files could not be published again: {error}; try `pub` later."
+                ));
+                None
+            }
             Event::Ended(refused) => {
                 input.notify(&format!("The server ended the session: {}", refused.sentence.as_str()));
                 Some(ShellEnd::SessionEnded)

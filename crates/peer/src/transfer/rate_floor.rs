@@ -58,22 +58,3 @@ impl RateFloor {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// BT-5.4-1
-    #[test]
-    fn a_transfer_that_falls_below_the_lowest_rate_is_over_at_the_end_of_the_window() {
-        let start = Instant::now();
-        let window = Duration::from_secs(30);
-        let mut floor = RateFloor::new(start, window);
-        floor.add(30 * 4_096);
-        assert_eq!(floor.check(start + window), Ok(()), "the lowest rate is enough");
-        floor.add(30 * 4_096 - 1);
-        assert_eq!(floor.check(start + window + window / 2), Ok(()), "the second window isn't over");
-        let too_slow = TooSlow { bytes: 30 * 4_096 - 1, bytes_min: 30 * 4_096, window };
-        assert_eq!(floor.check(start + 2 * window), Err(too_slow));
-    }
-}

@@ -117,6 +117,15 @@ impl Publications {
         }
     }
 
+    /// Ends one session's offer of a name. Says whether another session of the member still offers it.
+    pub(super) fn end_offer(&mut self, member: &MemberName, name: &FileName, session: SessionId) -> bool {
+        let publication = self.names.get_mut(name).and_then(|entry| entry.owners.get_mut(member));
+        publication.is_some_and(|publication| {
+            publication.offered_by.retain(|id| *id != session);
+            !publication.offered_by.is_empty()
+        })
+    }
+
     /// Forgets what a session that is over has offered. The publications stay (BT-2.6-6).
     pub(super) fn withdraw_offers(&mut self, session: &Session) {
         for name in session.offers() {

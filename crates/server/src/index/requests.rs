@@ -172,7 +172,12 @@ impl Index {
 
     fn unpublish(&mut self, asker: &Asker, unpublish: &Unpublish) -> Reply {
         for name in unpublish.names.iter() {
-            self.withdraw(&asker.member, name);
+            if let Some(session) = self.sessions.session_mut(asker.session) {
+                session.remove_offer(name);
+            }
+            if !self.publications.end_offer(&asker.member, name, asker.session) {
+                self.withdraw(&asker.member, name);
+            }
         }
         Reply::Unpublished(Unpublished {})
     }

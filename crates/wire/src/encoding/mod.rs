@@ -25,6 +25,9 @@ pub enum PayloadError {
     /// Not JSON, or JSON of another shape.
     #[error("the JSON payload is not acceptable: {0}")]
     Json(#[from] serde_json::Error),
+    /// JSON with an array where an object belongs.
+    #[error("the JSON payload has an array where an object belongs")]
+    NotAnObject,
     /// Not bincode of this kind.
     #[error("the bincode payload is not acceptable: {0}")]
     Bincode(#[from] binary::BinaryError),

@@ -7,7 +7,7 @@ use crate::limits::UNPUBLISH_NAMES_MAX;
 use crate::list::List;
 use crate::text::FileName;
 
-/// Takes files back, whichever of the member's sessions offered them.
+/// Takes files back. What another session of the member offers stays published.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Unpublish {
@@ -15,7 +15,7 @@ pub struct Unpublish {
     pub names: List<FileName, UNPUBLISH_NAMES_MAX>,
 }
 
-/// The member has none of these names any more.
+/// This session offers none of these names any more.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Unpublished {}

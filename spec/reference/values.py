@@ -1,0 +1,296 @@
+"""Types of the BitTrickle protocol: their rules and bounds (BT-2.1) and their bincode (BT-1.5-3, BT-1.5-4).
+
+A value is a Python object in the JSON form of its type: a struct is a dict, an absent optional is None, a
+hex64 is a string of 16 digits, an address a string. Every type has the same three methods:
+
+* `check(value)` returns the value in its one form, or raises Malformed where a bound or rule is broken;
+* `write(value, output)` appends the bincode of a checked value to a bytearray;
+* `read(reader)` takes a value out of bincode, unchecked but for what reading itself needs.
+"""
+
+import ipaddress
+import re
+import unicodedata
+
+MALFORMED = 1  # BT-5.2
+
+
+class ProtocolError(Exception):
+    """The other side, or a value of ours, doesn't keep to the specification."""
+
+
+class Malformed(ProtocolError):
+    """A whole frame, or a value, that is refused with a code of BT-5.2."""
+
+    def __init__(self, sentence, refusal_code=MALFORMED):
+        super().__init__(sentence)
+        self.refusal_code = refusal_code
+
+
+def require(condition, sentence):
+    if not condition:
+        raise Malformed(sentence)
+
+
+# --- Rules for text (BT-2.1) ---------------------------------------------------------------------------
+
+INVISIBLE_RANGES = (  # BT-2.1-2, beside category Cc
+    (0x00AD, 0x00AD), (0x034F, 0x034F), (0x061C, 0x061C), (0x180E, 0x180E), (0x200B, 0x200F), (0x2028, 0x202E),
+    (0x2060, 0x206F), (0xFEFF, 0xFEFF), (0xFFF9, 0xFFFB), (0xE0000, 0xE007F),
+)
+# Lower case on purpose: folding up would let U+0131 (dotless i) pass for the I of CONIN$.
+WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]")  # BT-2.1-3
+
+
+def is_control(character):
+    return unicodedata.category(character) == "Cc"
+
+
+def is_invisible(character):
+    return is_control(character) or any(first <= ord(character) <= last for first, last in INVISIBLE_RANGES)
+
+
+def check_member_name(text):
+    """BT-2.1-1."""
+    require(not any(character.isspace() or is_invisible(character) for character in text),
+            "a member name has no white space and no invisible characters")
+
+
+def check_file_name(text):
+    """BT-2.1-3."""
+    require(unicodedata.is_normalized("NFC", text), "a file name is in normalization form C")
+    require(not any(is_invisible(character) for character in text), "a file name has no invisible characters")
+    require(not any(character in '/\\:<>"|?*' for character in text), 'a file name has none of / \\ : < > " | ? *')
+    require(text[0] not in ".-~" and not text[0].isspace(), "a file name doesn't begin with . - ~ or white space")
+    require(text[-1] != "." and not text[-1].isspace(), "a file name doesn't end with . or white space")
+    stem = text.split(".", 1)[0].rstrip().lower()
+    require(not WINDOWS_DEVICE.fullmatch(stem), "a file name isn't that of a Windows device")
+
+
+def check_without_controls(text):
+    """Passwords and queries, BT-2.1-4."""
+    require(not any(is_control(character) for character in text), "the text has control characters")
+
+
+def check_sentence(text):
+    """BT-2.1-4."""
+    require(not any(is_invisible(character) for character in text), "a sentence has no invisible characters")
+
+
+# --- Types (BT-1.5-4) ----------------------------------------------------------------------------------
+
+
+class Reader:
+    """Takes bincode apart from front to back."""
+
+    def __init__(self, payload):
+        self.payload = payload
+        self.offset = 0
+
+    def take(self, count):
+        end = self.offset + count
+        require(end <= len(self.payload), "the payload ends too early")
+        part = self.payload[self.offset:end]
+        self.offset = end
+        return part
+
+    def number(self):
+        first = self.take(1)[0]
+        if first <= 250:
+            return first
+        width = {0xFB: 2, 0xFC: 4, 0xFD: 8}.get(first)
+        require(width, "a number doesn't begin with this byte")
+        value = int.from_bytes(self.take(width), "little")
+        # What fits a shorter form must use it: every value has one form (BT-1.5-3).
+        least = {2: 251, 4: 1 << 16, 8: 1 << 32}[width]
+        require(value >= least, "a number is written longer than it needs")
+        return value
+
+    def flag(self):
+        value = self.take(1)[0]
+        require(value <= 1, "a flag is 0 or 1")
+        return value == 1
+
+
+def write_number(value, output):
+    if value <= 250:
+        output.append(value)
+        return
+    for first, width in ((0xFB, 2), (0xFC, 4), (0xFD, 8)):
+        if value < 1 << (8 * width):
+            output.append(first)
+            output += value.to_bytes(width, "little")
+            return
+    raise Malformed("a number has more than 64 bits")
+
+
+class Number:
+    def __init__(self, most, least=0):
+        self.most, self.least = most, least
+
+    def check(self, value):
+        # bool is a kind of int in Python, but not a number on the wire.
+        require(isinstance(value, int) and not isinstance(value, bool), "a whole number is expected")
+        require(self.least <= value <= self.most, f"a number is not in {self.least} to {self.most}")
+        return value
+
+    def write(self, value, output):
+        write_number(value, output)
+
+    def read(self, reader):
+        return reader.number()
+
+
+class Bool:
+    def check(self, value):
+        require(isinstance(value, bool), "true or false is expected")
+        return value
+
+    def write(self, value, output):
+        output.append(int(value))
+
+    def read(self, reader):
+        return reader.flag()
+
+
+class Text:
+    def __init__(self, least, most, rule):
+        self.least, self.most, self.rule = least, most, rule
+
+    def check(self, value):
+        require(isinstance(value, str), "a string is expected")
+        try:
+            length = len(value.encode("utf-8"))
+        except UnicodeEncodeError:  # JSON can spell half of a surrogate pair
+            raise Malformed("a string isn't Unicode") from None
+        require(self.least <= length <= self.most, f"a text has {length} bytes, not {self.least} to {self.most}")
+        self.rule(value)
+        return value
+
+    def write(self, value, output):
+        encoded = value.encode("utf-8")
+        write_number(len(encoded), output)
+        output += encoded
+
+    def read(self, reader):
+        try:
+            return reader.take(reader.number()).decode("utf-8")
+        except UnicodeDecodeError:
+            raise Malformed("a text isn't UTF-8") from None
+
+
+class Hex64:
+    def check(self, value):
+        require(isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value), "16 hexadecimal digits are expected")
+        return value
+
+    def write(self, value, output):
+        output += bytes.fromhex(value)
+
+    def read(self, reader):
+        return reader.take(8).hex()
+
+
+def split_address(text):
+    """`1.2.3.4:5` or `[::1]:5` as (IPv4Address or IPv6Address, port); a mapped IPv4 address as IPv4."""
+    match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(0|[1-9][0-9]{0,4})", text)
+    require(match, "an address is written 1.2.3.4:5 or [::1]:5")
+    try:
+        host = ipaddress.IPv6Address(match[1]) if match[1] else ipaddress.IPv4Address(match[2])
+    except ValueError:
+        raise Malformed("an address is written 1.2.3.4:5 or [::1]:5") from None
+    return getattr(host, "ipv4_mapped", None) or host, int(match[3])
+
+
+def join_address(host, port):
+    return f"{host}:{port}" if host.version == 4 else f"[{host}]:{port}"
+
+
+TRANSFER_PORT = Number(65_535, least=1_024)  # BT-2.1-7
+
+
+class SourceAddress:
+    """BT-2.1-8: the only addresses that messages carry."""
+
+    def check(self, value):
+        require(isinstance(value, str), "an address is a string")
+        host, port = split_address(value)
+        require(not host.is_unspecified and not host.is_multicast and str(host) != "255.255.255.255",
+                "a source has a unicast address")
+        TRANSFER_PORT.check(port)
+        return join_address(host, port)
+
+    def write(self, value, output):
+        host, port = split_address(value)
+        output += b"\0" * 10 + b"\xff\xff" + host.packed if host.version == 4 else host.packed
+        write_number(port, output)
+
+    def read(self, reader):
+        host = ipaddress.IPv6Address(reader.take(16))
+        return join_address(host.ipv4_mapped or host, reader.number())
+
+
+class Optional:
+    def __init__(self, inner):
+        self.inner = inner
+
+    def check(self, value):
+        return None if value is None else self.inner.check(value)
+
+    def write(self, value, output):
+        output.append(int(value is not None))
+        if value is not None:
+            self.inner.write(value, output)
+
+    def read(self, reader):
+        return self.inner.read(reader) if reader.flag() else None
+
+
+class ListOf:
+    def __init__(self, inner, most):
+        self.inner, self.most = inner, most
+
+    def check(self, value):
+        require(isinstance(value, list) and len(value) <= self.most, f"a list of at most {self.most} is expected")
+        return [self.inner.check(entry) for entry in value]
+
+    def write(self, value, output):
+        write_number(len(value), output)
+        for entry in value:
+            self.inner.write(entry, output)
+
+    def read(self, reader):
+        count = reader.number()
+        require(count <= self.most, f"a list has more than {self.most} entries")  # before any is kept, BT-2.1-5
+        return [self.inner.read(reader) for _ in range(count)]
+
+
+class Struct:
+    def __init__(self, **fields):
+        self.fields = fields
+
+    def check(self, value):
+        require(isinstance(value, dict), "an object is expected")
+        unknown = value.keys() - self.fields.keys()
+        require(not unknown, f"unknown fields: {sorted(unknown)!r}")
+        for name, kind in self.fields.items():
+            require(name in value or isinstance(kind, Optional), f"the field {name} is missing")
+        # Rebuilt in the order of the table, which the JSON writer keeps.
+        return {name: kind.check(value.get(name)) for name, kind in self.fields.items()}
+
+    def write(self, value, output):
+        for name, kind in self.fields.items():
+            kind.write(value[name], output)
+
+    def read(self, reader):
+        return {name: kind.read(reader) for name, kind in self.fields.items()}
+
+
+NUMBER_16 = Number((1 << 16) - 1)
+NUMBER_32 = Number((1 << 32) - 1)
+SIZE = Number((1 << 53) - 1)  # BT-2.1-6
+MEMBER_NAME = Text(1, 64, check_member_name)
+FILE_NAME = Text(1, 255, check_file_name)
+PASSWORD = Text(1, 128, check_without_controls)
+QUERY = Text(0, 255, check_without_controls)
+SENTENCE = Text(0, 200, check_sentence)
