@@ -4,7 +4,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use bittrickle_wire::messages::{Login, Reply, Request};
-use bittrickle_wire::{DatagramCodec, Encoding, Frame, MemberName, Message, Password, Received, TransferPort};
+use bittrickle_wire::{
+    DatagramCodec, Encoding, Frame, MemberName, Message, Password, Received, TransferPort,
+};
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
@@ -56,7 +58,8 @@ impl Client {
     /// Sends these bytes and reads the answer, if one comes.
     pub fn exchange(&self, datagram: &[u8]) -> Option<Received> {
         self.send(datagram);
-        self.receive().and_then(|bytes| DatagramCodec.decode(&mut BytesMut::from(&bytes[..])).expect("a frame"))
+        self.receive()
+            .and_then(|bytes| DatagramCodec.decode(&mut BytesMut::from(&bytes[..])).expect("a frame"))
     }
 
     /// Sends these bytes.

@@ -54,7 +54,13 @@ const COMMAND_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 impl Peer {
     /// Starts a peer that has logged in, in a folder of its own.
     #[must_use]
-    pub fn start(programs: &Programs, server: SocketAddr, user: &str, password: &str, extra: &[&str]) -> Self {
+    pub fn start(
+        programs: &Programs,
+        server: SocketAddr,
+        user: &str,
+        password: &str,
+        extra: &[&str],
+    ) -> Self {
         let mut peer = Self::launch(programs, server, extra);
         peer.type_line(user);
         peer.type_line(password);
@@ -105,7 +111,8 @@ impl Peer {
     pub fn folder_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder()).expect("the folder is ours");
         let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("readable").file_name();
-        let mut names: Vec<String> = entries.map(name).map(|name| name.to_string_lossy().into_owned()).collect();
+        let mut names: Vec<String> =
+            entries.map(name).map(|name| name.to_string_lossy().into_owned()).collect();
         names.sort();
         names
     }

@@ -88,7 +88,8 @@ fn log_path(folder: &TempDir) -> PathBuf {
 }
 
 fn spawn(programs: &Programs, folder: &TempDir, listen: &str, extra: &[String]) -> (Process, SocketAddr) {
-    let log = fs::File::options().create(true).append(true).open(log_path(folder)).expect("the folder is ours");
+    let log =
+        fs::File::options().create(true).append(true).open(log_path(folder)).expect("the folder is ours");
     let mut child = programs
         .server()
         .args(["-v", "--listen", listen, "--data-dir"])

@@ -1,0 +1,267 @@
+//! Samples of every message, and short ways to the values they are made of.
+
+use std::fmt::Debug;
+
+use bittrickle_wire::messages::{
+    Content, Done, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers, Locate,
+    Located, LoggedIn, LoggedOut, Login, Logout, Offer, OwnFile, PeerEntry, Peers, Publish, Published, RefusalCode,
+    Refused, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
+};
+use bittrickle_wire::{
+    FileBytes, FileName, Hex64, List, MemberName, Message, Password, Query, Sentence, SourceAddress, TransferPort,
+};
+use bytes::Bytes;
+
+/// Numbers around every change of a number's form in bincode, up to the largest file.
+pub const NUMBERS: [u64; 9] =
+    [0, 1, 250, 251, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, (1 << 53) - 1];
+
+/// One or more values of every message, each short enough for a datagram in both encodings.
+#[must_use]
+pub fn every_message() -> Vec<(&'static str, Message)> {
+    let requests = requests().into_iter().map(|(name, request)| (name, Message::Request(request)));
+    let replies = replies().into_iter().map(|(name, reply)| (name, Message::Reply(reply)));
+    requests.chain(replies).chain(transfers()).collect()
+}
+
+/// Samples of what a peer asks the index.
+#[must_use]
+pub fn requests() -> Vec<(&'static str, Request)> {
+    let all_sizes = NUMBERS.map(|size| offer(&format!("{size}.bin"), size));
+    let many_names = (0..64).map(|i| name(&format!("{i:02}"))).collect();
+    vec![
+        ("login", login("alice", "wonderland", 50_000)),
+        ("login_non_ascii", login("zoë", "p\"ä\\ß 5 😀", 1_024)),
+        ("login_longest", login(&"é".repeat(32), &"\"".repeat(128), 65_535)),
+        ("heartbeat", Request::Heartbeat(Heartbeat {})),
+        ("logout", Request::Logout(Logout {})),
+        ("publish_nothing", publish(vec![])),
+        ("publish_every_size", publish(all_sizes.to_vec())),
+        ("publish_longest_name", publish(vec![offer(&longest_name(), 1 << 32), offer("日本語.txt", 7)])),
+        ("unpublish_nothing", unpublish(vec![])),
+        ("unpublish", unpublish(vec![name("a b.txt"), name("résumé.pdf")])),
+        ("unpublish_most_names", unpublish(many_names)),
+        ("search", search("Notes", None)),
+        ("search_everything", search("", None)),
+        ("search_with_cursor", search("ü \"\\", Some(hit_cursor("mühle.txt", Some(65_536))))),
+        ("search_with_cursor_without_size", search(&"q".repeat(255), Some(hit_cursor("a", None)))),
+        ("locate", locate("notes.txt", None)),
+        ("locate_with_cursor", locate("notes.txt", Some(source_cursor("bob", "127.0.0.1:1024")))),
+        ("locate_with_ipv6_cursor", locate(&longest_name(), Some(source_cursor("zoë", "[2001:db8::1]:65535")))),
+        ("list_peers", Request::ListPeers(ListPeers { after: None })),
+        ("list_peers_with_cursor", Request::ListPeers(ListPeers { after: Some(member("zoë\"\\")) })),
+        ("list_files", Request::ListFiles(ListFiles { after: None })),
+        ("list_files_with_cursor", Request::ListFiles(ListFiles { after: Some(name("ß.txt")) })),
+    ]
+}
+
+/// Samples of what the index answers.
+#[must_use]
+pub fn replies() -> Vec<(&'static str, Reply)> {
+    let mut samples = plain_replies();
+    samples.extend(pages());
+    samples
+}
+
+fn plain_replies() -> Vec<(&'static str, Reply)> {
+    vec![
+        ("logged_in", logged_in(0x0123_4567_89ab_cdef, 2_000, 7_000)),
+        ("logged_in_smallest", logged_in(0, 0, 250)),
+        ("logged_in_largest", logged_in(u64::MAX, 65_536, u32::MAX)),
+        ("heartbeat_reply", heartbeat_reply(0x00ff_00ff_00ff_00ff, 251, 0xfedc_ba98_7654_3210)),
+        ("heartbeat_reply_largest", heartbeat_reply(u64::MAX, u32::MAX, u64::MAX)),
+        ("logged_out", Reply::LoggedOut(LoggedOut {})),
+        ("published_nothing", Reply::Published(Published { offered: 0 })),
+        ("published", Reply::Published(Published { offered: 65_535 })),
+        ("unpublished", Reply::Unpublished(Unpublished {})),
+        ("refused", refused(5, "log in first")),
+        ("refused_without_sentence", refused(0, "")),
+        ("refused_with_unknown_code", refused(u16::MAX, &"ü".repeat(100))),
+    ]
+}
+
+fn pages() -> Vec<(&'static str, Reply)> {
+    let sources = |from: usize| (from..from + 8).map(|i| source(&format!("m{i}"), "[fe80::1]:2000", None, true));
+    let entries = (0..40).map(|i| entry(&format!("m{i:02}"), 1 + i)).collect();
+    let hits = vec![hit("a.txt", None, 1, 0), hit("a.txt", Some(0), 250, 251), hit("ü", Some((1 << 53) - 1), 3, 65_536)];
+    let own = vec![own_file("a.txt", None, 0), own_file("日本語", Some(251), u32::MAX)];
+    vec![
+        ("found_nothing", found(vec![], None)),
+        ("found_nothing_yet", found(vec![], Some(hit_cursor(&longest_name(), Some((1 << 53) - 1))))),
+        ("found", found(hits, Some(hit_cursor("ü", None)))),
+        ("located_nothing", located(3, vec![], None)),
+        ("located", located(2, vec![source("bob", "127.0.0.1:50000", Some(5), false)], None)),
+        ("located_ipv6", located(1, vec![source("zoë", "[2001:db8::2:1]:1024", Some(1 << 32), false)], None)),
+        ("located_most", located(u32::MAX, sources(0).collect(), Some(source_cursor("m7", "[fe80::1]:2000")))),
+        ("peers_nobody", peers(vec![], None)),
+        ("peers", peers(vec![entry("bob", 1), entry("zoë", 16)], None)),
+        ("peers_with_next", peers(entries, Some(member("m39")))),
+        ("files_nothing", files(vec![], None)),
+        ("files", files(own, Some(name("日本語")))),
+    ]
+}
+
+/// Samples of what peers say to each other, and of `Versions`.
+#[must_use]
+pub fn transfers() -> Vec<(&'static str, Message)> {
+    let content = |bytes| Message::Content(Content { file_bytes: size(bytes) });
+    vec![
+        ("fetch", Message::Fetch(Fetch { name: name("notes.txt") })),
+        ("fetch_longest_name", Message::Fetch(Fetch { name: name(&longest_name()) })),
+        ("content_empty", content(NUMBERS[0])),
+        ("content_250", content(NUMBERS[2])),
+        ("content_251", content(NUMBERS[3])),
+        ("content_65535", content(NUMBERS[4])),
+        ("content_65536", content(NUMBERS[5])),
+        ("content_below_2_32", content(NUMBERS[6])),
+        ("content_2_32", content(NUMBERS[7])),
+        ("content_largest", content(NUMBERS[8])),
+        ("data", Message::Data(Bytes::from_static(b"hello\n"))),
+        ("data_nothing", Message::Data(Bytes::new())),
+        ("data_every_byte", Message::Data((0..=u8::MAX).collect())),
+        ("done", Message::Done(Done {})),
+        ("versions", Message::Versions(Versions::SPOKEN)),
+        ("versions_others", Message::Versions(Versions { lowest: 2, highest: 255 })),
+    ]
+}
+
+/// A name of as many bytes as there may be, not all of them ASCII.
+#[must_use]
+pub fn longest_name() -> String {
+    format!("{}.txt.{}", "é".repeat(100), "n".repeat(50))
+}
+
+/// An acceptable file name.
+#[must_use]
+pub fn name(text: &str) -> FileName {
+    must(FileName::new(text))
+}
+
+/// An acceptable member name.
+#[must_use]
+pub fn member(text: &str) -> MemberName {
+    must(MemberName::new(text))
+}
+
+/// A size within its range.
+#[must_use]
+pub fn size(bytes: u64) -> FileBytes {
+    must(FileBytes::new(bytes))
+}
+
+/// A source's address.
+#[must_use]
+pub fn address(text: &str) -> SourceAddress {
+    must(SourceAddress::new(must(text.parse())))
+}
+
+/// A list within its bound.
+#[must_use]
+pub fn list<T: Debug, const MAX: usize>(entries: Vec<T>) -> List<T, MAX> {
+    must(List::new(entries))
+}
+
+/// A login.
+#[must_use]
+pub fn login(name: &str, password: &str, transfer_port: u16) -> Request {
+    let transfer_port = must(TransferPort::new(transfer_port));
+    Request::Login(Login { member: member(name), password: must(Password::new(password)), transfer_port })
+}
+
+/// One file on offer.
+#[must_use]
+pub fn offer(text: &str, bytes: u64) -> Offer {
+    Offer { name: name(text), file_bytes: size(bytes) }
+}
+
+/// A request that offers these files.
+#[must_use]
+pub fn publish(files: Vec<Offer>) -> Request {
+    Request::Publish(Publish { files: list(files) })
+}
+
+/// A request that takes these names back.
+#[must_use]
+pub fn unpublish(names: Vec<FileName>) -> Request {
+    Request::Unpublish(Unpublish { names: list(names) })
+}
+
+/// A search.
+#[must_use]
+pub fn search(text: &str, after: Option<HitCursor>) -> Request {
+    Request::Search(Search { text: must(Query::new(text)), after })
+}
+
+/// A question for sources.
+#[must_use]
+pub fn locate(text: &str, after: Option<SourceCursor>) -> Request {
+    Request::Locate(Locate { name: name(text), after })
+}
+
+/// A place in the order of hits.
+#[must_use]
+pub fn hit_cursor(text: &str, bytes: Option<u64>) -> HitCursor {
+    HitCursor { name: name(text), file_bytes: bytes.map(size) }
+}
+
+/// A place in the order of sources.
+#[must_use]
+pub fn source_cursor(text: &str, at: &str) -> SourceCursor {
+    SourceCursor { member: member(text), address: address(at) }
+}
+
+/// One hit of a search.
+#[must_use]
+pub fn hit(text: &str, bytes: Option<u64>, members: u32, sources: u32) -> Hit {
+    Hit { name: name(text), file_bytes: bytes.map(size), members, sources }
+}
+
+/// One source.
+#[must_use]
+pub fn source(text: &str, at: &str, bytes: Option<u64>, legacy: bool) -> Source {
+    Source { member: member(text), address: address(at), file_bytes: bytes.map(size), legacy }
+}
+
+/// One member who is online.
+#[must_use]
+pub fn entry(text: &str, sessions: u32) -> PeerEntry {
+    PeerEntry { name: member(text), sessions }
+}
+
+/// One of the member's own publications.
+#[must_use]
+pub fn own_file(text: &str, bytes: Option<u64>, sources: u32) -> OwnFile {
+    OwnFile { name: name(text), file_bytes: bytes.map(size), sources }
+}
+
+fn logged_in(boot_id: u64, heartbeat_ms: u32, offline_after_ms: u32) -> Reply {
+    Reply::LoggedIn(LoggedIn { boot_id: Hex64(boot_id), heartbeat_ms, offline_after_ms })
+}
+
+fn heartbeat_reply(boot_id: u64, offered: u32, digest: u64) -> Reply {
+    Reply::HeartbeatReply(HeartbeatReply { boot_id: Hex64(boot_id), offered, digest: Hex64(digest) })
+}
+
+fn refused(code: u16, text: &str) -> Reply {
+    Reply::Refused(Refused { code: RefusalCode(code), sentence: must(Sentence::new(text)) })
+}
+
+fn found(hits: Vec<Hit>, next: Option<HitCursor>) -> Reply {
+    Reply::Found(Found { hits: list(hits), next })
+}
+
+fn located(members: u32, sources: Vec<Source>, next: Option<SourceCursor>) -> Reply {
+    Reply::Located(Located { members, sources: list(sources), next })
+}
+
+fn peers(members: Vec<PeerEntry>, next: Option<MemberName>) -> Reply {
+    Reply::Peers(Peers { members: list(members), next })
+}
+
+fn files(own: Vec<OwnFile>, next: Option<FileName>) -> Reply {
+    Reply::Files(Files { files: list(own), next })
+}
+
+fn must<T, E: Debug>(result: Result<T, E>) -> T {
+    result.expect("samples are acceptable")
+}

@@ -1,0 +1,33 @@
+//! Every scenario, in one binary: what `spec/` says, seen through the public door.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod command_line;
+//mod framing;
+mod fuzz_corpora;
+mod hostile_index;
+mod hostile_names;
+mod hostile_source;
+//mod index_rules;
+mod legacy_directions;
+mod legacy_exchanges;
+//mod legacy_rules;
+mod purity;
+mod reference_client;
+mod session;
+mod sharing;
+mod source;
+mod specification;
+mod uploads;
+//mod values;
+//mod vectors;
+
+/// The binary that holds server and peer.
+fn programs() -> bittrickle_tests::process::Programs {
+    bittrickle_tests::process::Programs::at(env!("CARGO_BIN_EXE_bittrickle-program"))
+}
+
+/// The project's top folder.
+fn project() -> std::path::PathBuf {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().expect("tests/ is in the project").to_owned()
+}

@@ -1,0 +1,293 @@
+//! The peer's session, with invented time: resending, heartbeats, returning.
+
+use std::time::{Duration, Instant};
+
+use bittrickle_peer::session::{CallError, Event, Output, Session};
+use bittrickle_server::credentials::Credentials;
+use bittrickle_server::index::{Index, Limits};
+use bittrickle_tests::client::login;
+use bittrickle_wire::messages::{Heartbeat, ListFiles, Offer, Publish, Reply, Request, Search, Unpublish};
+use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, Hex64, List, Message, Query, Received};
+
+/// A session and an index, and the network between them: a list that a test may drop or delay.
+struct World {
+    now: Instant,
+    session: Session,
+    index: Index,
+    sent: Vec<(Instant, Frame)>,
+    events: Vec<Event>,
+    finished: Vec<Result<Reply, CallError>>,
+    connected: bool,
+}
+
+const FROM: &str = "127.0.0.1:40000";
+
+fn index() -> Index {
+    index_with(Limits::default())
+}
+
+fn index_with(limits: Limits) -> Index {
+    Index::new(Hex64(7), Credentials::parse("alice wonderland\nbob builder").unwrap(), limits)
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with_password("wonderland")
+    }
+
+    fn with_password(password: &str) -> Self {
+        let now = Instant::now();
+        let Request::Login(login) = login("alice", password, 5_000) else { unreachable!() };
+        let session = Session::new(now, login, Encoding::Bincode, 42);
+        let (sent, events, finished) = (Vec::new(), Vec::new(), Vec::new());
+        Self { now, session, index: index(), sent, events, finished, connected: true }
+    }
+
+    /// Takes all outputs; what is sent is answered at once while there is a connection.
+    fn settle(&mut self) {
+        while let Some(output) = self.session.next_output() {
+            match output {
+                Output::Send(frame) => {
+                    self.sent.push((self.now, frame.clone()));
+                    if self.connected {
+                        self.deliver(frame);
+                    }
+                }
+                Output::Finished(_, result) => self.finished.push(result),
+                Output::Event(event) => self.events.push(event),
+            }
+        }
+    }
+
+    fn deliver(&mut self, frame: Frame) {
+        let Message::Request(request) = frame.message else { panic!("a peer only asks") };
+        let reply = self.index.handle(self.now, FROM.parse().unwrap(), frame.encoding, request);
+        let answer = Frame { message: Message::Reply(reply), ..frame };
+        self.session.receive(self.now, Received::Frame(answer));
+    }
+
+    /// Lets time pass, waking the session exactly when it asks for it.
+    fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        self.settle();
+        while let Some(wake) = self.session.next_wake().filter(|wake| *wake <= end) {
+            self.now = self.now.max(wake);
+            self.session.tick(self.now);
+            self.settle();
+        }
+        self.now = end;
+    }
+
+    fn call(&mut self, request: Request) {
+        self.session.call(self.now, request);
+        self.settle();
+    }
+
+    fn sent_kinds(&mut self) -> Vec<String> {
+        self.sent.drain(..).map(|(_, frame)| format!("{:?}", frame.message.kind())).collect()
+    }
+}
+
+fn publish(name: &str) -> Request {
+    let offer = Offer { name: FileName::new(name).unwrap(), file_bytes: FileBytes::new(1).unwrap() };
+    Request::Publish(Publish { files: List::new(vec![offer]).unwrap() })
+}
+
+fn search() -> Request {
+    Request::Search(Search { text: Query::new("x").unwrap(), after: None })
+}
+
+/// BT-2.2-2
+#[test]
+fn a_request_without_an_answer_is_sent_five_times_and_then_given_up() {
+    let mut world = World::new();
+    world.settle();
+    world.connected = false;
+    world.sent.clear();
+    world.call(search());
+    world.run(Duration::from_secs(30));
+    let sends: Vec<_> = world
+        .sent
+        .iter()
+        .filter(|(_, frame)| frame.message.kind() != bittrickle_wire::Kind::Heartbeat)
+        .collect();
+    assert_eq!(sends.len(), 5);
+    assert!(sends.iter().all(|(_, frame)| frame == &sends[0].1), "the same frame, the same id");
+    for (i, pair) in sends.windows(2).enumerate() {
+        let wait = (pair[1].0 - pair[0].0).as_secs_f64();
+        let expected = 0.5 * f64::from(1_u32 << i);
+        assert!((0.75 * expected..=1.25 * expected).contains(&wait), "wait {i} is {wait}");
+    }
+    assert_eq!(world.finished, [Err(CallError::NoAnswer)]);
+}
+
+/// BT-2.2-2, BT-1.6-3: a late answer is an answer; one that nobody waits for is dropped.
+#[test]
+fn an_answer_to_the_second_sending_is_as_good_as_to_the_first() {
+    let mut world = World::new();
+    world.settle();
+    world.connected = false;
+    world.call(search());
+    world.run(Duration::from_millis(700));
+    let frame = world.sent.last().unwrap().1.clone();
+    world.deliver(frame.clone());
+    world.deliver(frame);
+    world.settle();
+    assert_eq!(world.finished.len(), 1);
+    assert!(matches!(world.finished[0], Ok(Reply::Found(_))));
+}
+
+/// BT-2.4-1
+#[test]
+fn heartbeats_go_out_every_two_seconds_give_or_take_a_tenth() {
+    let mut world = World::new();
+    world.run(Duration::from_secs(60));
+    let is_heartbeat =
+        |frame: &Frame| matches!(frame.message, Message::Request(Request::Heartbeat(Heartbeat {})));
+    let beats: Vec<Instant> =
+        world.sent.iter().filter(|(_, frame)| is_heartbeat(frame)).map(|(at, _)| *at).collect();
+    assert!((27..=34).contains(&beats.len()), "{}", beats.len());
+    for pair in beats.windows(2) {
+        let wait = (pair[1] - pair[0]).as_secs_f64();
+        assert!((1.8..=2.2).contains(&wait), "{wait}");
+    }
+    assert_eq!(world.events, [Event::LoggedIn]);
+    assert_eq!(world.index.session_count(), 1, "never offline");
+}
+
+/// BT-2.4-2: after a restart of the index everything is back, by itself.
+#[test]
+fn an_index_that_has_forgotten_everything_is_told_again() {
+    let mut world = World::new();
+    world.settle();
+    for i in 0..200 {
+        world.call(publish(&format!("file {i} {}", "n".repeat(200))));
+    }
+    assert_eq!(world.index.publication_count(), 200);
+    world.index = index();
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.index.publication_count(), 200);
+    assert_eq!(world.events, [Event::LoggedIn, Event::Back]);
+}
+
+/// BT-2.4-2: a command that meets an index without a session is not lost on its user.
+#[test]
+fn a_command_at_a_restarted_index_is_answered_after_the_return() {
+    let mut world = World::new();
+    world.settle();
+    world.call(publish("a"));
+    world.index = index();
+    world.finished.clear();
+    world.call(Request::ListFiles(ListFiles { after: None }));
+    assert!(matches!(&world.finished[..], [Ok(Reply::Files(_))]), "{:?}", world.finished);
+    assert_eq!(world.index.publication_count(), 1);
+}
+
+/// BT-2.4-3
+#[test]
+fn an_index_that_believes_something_else_is_set_right() {
+    let mut world = World::new();
+    world.settle();
+    world.call(publish("mine"));
+    // Behind our back: as if an answer had been lost, or another program used this address.
+    world.index.handle(world.now, FROM.parse().unwrap(), Encoding::Json, publish("not mine"));
+    world.sent.clear();
+    world.run(Duration::from_millis(2_300));
+    assert_eq!(world.sent_kinds(), ["Heartbeat", "Logout", "Login", "Publish"]);
+    world.run(Duration::from_secs(10));
+    assert!(world.sent_kinds().iter().all(|kind| kind == "Heartbeat"), "once is enough");
+}
+
+/// BT-2.4-3: heartbeats that crossed a change say nothing, and cause nothing.
+#[test]
+fn a_heartbeat_that_crosses_a_publication_causes_no_return() {
+    let mut world = World::new();
+    world.settle();
+    world.run(Duration::from_millis(1_000));
+    world.connected = false;
+    world.run(Duration::from_millis(1_300));
+    let heartbeat = world.sent.last().unwrap().1.clone();
+    world.session.call(world.now, publish("a"));
+    world.deliver(heartbeat);
+    world.connected = true;
+    world.sent.clear();
+    world.run(Duration::from_secs(10));
+    let kinds = world.sent_kinds();
+    assert!(kinds.iter().all(|kind| kind == "Heartbeat" || kind == "Publish"), "{kinds:?}");
+    assert_eq!(world.index.publication_count(), 1);
+}
+
+/// BT-2.4-3: what the index refuses on the return is told, and not asked for over and over.
+#[test]
+fn files_that_are_refused_on_the_return_are_told_and_not_asked_for_again() {
+    let mut world = World::new();
+    world.settle();
+    for i in 0..200 {
+        world.call(publish(&format!("file {i} {}", "n".repeat(200))));
+    }
+    world.index = index_with(Limits { publications_per_member: 150, ..Limits::default() });
+    world.run(Duration::from_secs(3));
+    let dropped: usize = world
+        .events
+        .iter()
+        .map(|event| if let Event::NotOffered(count, _) = event { *count } else { 0 })
+        .sum();
+    assert_eq!(world.index.publication_count() + dropped, 200);
+    assert!(dropped >= 50);
+    world.sent.clear();
+    world.run(Duration::from_secs(10));
+    assert!(world.sent_kinds().iter().all(|kind| kind == "Heartbeat"));
+}
+
+/// BT-2.6-5
+#[test]
+fn what_is_taken_back_stays_so_after_a_return() {
+    let mut world = World::new();
+    world.settle();
+    world.call(publish("a"));
+    world.call(publish("b"));
+    let names = List::new(vec![FileName::new("a").unwrap()]).unwrap();
+    world.call(Request::Unpublish(Unpublish { names }));
+    world.index = index();
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.index.publication_count(), 1);
+}
+
+/// BT-2.3-1
+#[test]
+fn a_refused_login_ends_the_session_and_everything_that_waits_for_it() {
+    let mut world = World::with_password("wrong");
+    world.session.call(world.now, search());
+    world.settle();
+    assert!(matches!(&world.events[..], [Event::LoginFailed(CallError::Refused(_))]), "{:?}", world.events);
+    assert!(matches!(&world.finished[..], [Err(CallError::Refused(_))]));
+    assert!(world.session.is_over());
+    assert_eq!(world.session.next_wake(), None);
+}
+
+/// BT-2.2-2, BT-2.4-1: silence is noticed, and ends when the index answers again.
+#[test]
+fn a_silent_index_is_noticed_after_seven_seconds_and_so_is_its_return() {
+    let mut world = World::new();
+    world.run(Duration::from_secs(5));
+    world.connected = false;
+    world.run(Duration::from_secs(6));
+    assert_eq!(world.events, [Event::LoggedIn]);
+    world.run(Duration::from_secs(4));
+    assert_eq!(world.events, [Event::LoggedIn, Event::Silent]);
+    world.run(Duration::from_secs(60));
+    world.connected = true;
+    world.run(Duration::from_secs(3));
+    assert_eq!(world.events, [Event::LoggedIn, Event::Silent, Event::Back]);
+}
+
+/// BT-2.3-6
+#[test]
+fn leaving_says_so_and_is_over_with_the_answer() {
+    let mut world = World::new();
+    world.settle();
+    world.session.leave(world.now);
+    world.settle();
+    assert!(world.session.is_over());
+    assert_eq!(world.index.session_count(), 0);
+}
