@@ -34,10 +34,16 @@ impl Server {
     /// Starts a server with more arguments.
     #[must_use]
     pub fn start_with(programs: &Programs, extra: &[&str]) -> Self {
+        Self::start_at(programs, "127.0.0.1:0", extra)
+    }
+
+    /// Starts a server that listens elsewhere.
+    #[must_use]
+    pub fn start_at(programs: &Programs, listen: &str, extra: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::write(folder.path().join("credentials"), CREDENTIALS).expect("the folder is ours");
         let extra: Vec<String> = extra.iter().map(|text| (*text).to_owned()).collect();
-        let (process, address) = spawn(programs, &folder, "127.0.0.1:0", &extra);
+        let (process, address) = spawn(programs, &folder, listen, &extra);
         Self { programs: programs.clone(), process, address, folder, extra }
     }
 

@@ -26,6 +26,7 @@ fn bytes(size: usize) -> Vec<u8> {
     (0..size).map(|i| (i * 7 % 253) as u8).collect()
 }
 
+/// BT-2.2-1: each request finds its session by the address it comes from.
 /// BT-1.5-1, BT-2.6-2, BT-2.7-2, BT-3.1-1, BT-3.3-1: the same in both encodings, and between them.
 #[test]
 fn a_published_file_is_found_and_fetched() {
@@ -44,6 +45,24 @@ fn a_published_file_is_found_and_fetched() {
         assert_eq!(alice.ask("sch b.txt"), ["No matching files found."], "the own files are left out");
         assert_eq!(alice.ask("lap"), ["bob"]);
         assert_eq!(bob.folder_names().len(), 4, "nothing but the files is left: {:?}", bob.folder_names());
+    }
+}
+
+/// BT-2.1-8
+#[test]
+fn files_are_shared_over_ipv6_as_well() {
+    if std::net::UdpSocket::bind("[::1]:0").is_err() {
+        println!("this machine has no IPv6 loopback address: passed over");
+        return;
+    }
+    let server = Server::start_at(&programs(), "[::1]:0", &[]);
+    for mode in [&["--legacy"][..], &[]] {
+        let (mut alice, mut bob) = (alice(&server, mode), bob(&server, mode));
+        alice.write("notes.txt", &bytes(100_000));
+        assert_eq!(alice.ask("pub notes.txt"), PUBLISHED);
+        assert_eq!(bob.ask("get notes.txt"), DOWNLOADED, "{:?}", bob.stderr());
+        assert_eq!(fs::read(bob.path("notes.txt")).unwrap(), bytes(100_000));
+        assert_eq!(alice.ask("unp notes.txt"), ["File unpublished successfully"]);
     }
 }
 

@@ -186,6 +186,20 @@ fn a_legacy_get_is_served_for_published_names_and_reset_for_all_others() {
     }
 }
 
+/// BT-1.8-1, BT-4.3-5
+#[test]
+fn nothing_is_taken_from_another_machine() {
+    let from = |ip: &str| bittrickle_peer::net::takes_from(ip.parse().unwrap());
+    assert!(from("127.0.0.1") && from("127.8.9.10") && from("::1") && from("::ffff:127.0.0.1"));
+    assert!(
+        !from("192.0.2.1")
+            && !from("10.0.0.1")
+            && !from("fe80::1")
+            && !from("::ffff:192.0.2.1")
+            && !from("0.0.0.0")
+    );
+}
+
 /// BT-3.3-2: a file that shrinks while it is sent is not completed.
 #[test]
 fn a_file_that_shrinks_while_it_travels_is_never_called_done() {

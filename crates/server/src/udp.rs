@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
-use bytes::BytesMut;
+use bytes::{BufMut as _, BytesMut};
 use tokio::net::UdpSocket;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -59,17 +59,17 @@ pub async fn serve(
 
 fn answer_burst(socket: &UdpSocket, responder: &mut Responder) -> io::Result<()> {
     let mut out = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
+    let mut datagram = BytesMut::with_capacity(READ_BYTES);
     for _ in 0..BURST {
-        // Payloads share the buffer they are read into, so each datagram gets its own.
-        let mut datagram = BytesMut::zeroed(READ_BYTES);
-        let (bytes, from) = match socket.try_recv_from(&mut datagram) {
+        // A decoded payload shares this buffer, but is gone by now: its memory is taken again, not anew.
+        datagram.reserve(READ_BYTES);
+        let (_, from) = match socket.try_recv_buf_from(&mut (&mut datagram).limit(READ_BYTES)) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             // An earlier answer could not be delivered: the client has gone. Nothing is wrong with the socket.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error),
         };
-        datagram.truncate(bytes);
         let canonical = SocketAddr::new(from.ip().to_canonical(), from.port());
         responder.respond(Instant::now(), canonical, &mut datagram, &mut out);
         if !out.is_empty() {

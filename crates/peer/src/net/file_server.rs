@@ -67,6 +67,13 @@ impl FileServer {
     }
 }
 
+/// Whether anything is taken from this address, in either format: until sessions are sealed, from loopback addresses
+/// only (BT-1.8-1, BT-4.3-5).
+#[must_use]
+pub fn takes_from(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
 async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, tasks: TaskTracker) {
     let unproven = Arc::new(Semaphore::new(UNPROVEN_MAX));
     loop {
@@ -77,9 +84,9 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
                 continue;
             }
         };
-        // Sessions aren't sealed yet (BT-1.8-1), and a peer that is flooded closes the door, not its memory.
+        // A peer that is flooded closes the door, not its memory.
         let Ok(permit) = Arc::clone(&unproven).try_acquire_owned() else { continue };
-        if !from.ip().to_canonical().is_loopback() {
+        if !takes_from(from.ip()) {
             continue;
         }
         let upload = upload.clone();

@@ -1,6 +1,7 @@
 //! Who is asking, and the framed requests that change something: login, logout, heartbeat, publish, unpublish
 //! (BT-2.3 to BT-2.6).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -141,8 +142,8 @@ impl Index {
     }
 
     fn publish(&mut self, asker: &Asker, publish: Publish) -> Result<Reply, Refused> {
-        let added =
-            publish.files.iter().filter(|o| !self.publications.is_owner(&asker.member, &o.name)).count();
+        let names: BTreeSet<&FileName> = publish.files.iter().map(|offer| &offer.name).collect();
+        let added = names.into_iter().filter(|name| !self.publications.is_owner(&asker.member, name)).count();
         self.refuse_too_many_publications(&asker.member, added)?;
         let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
         for offer in publish.files.into_vec() {
