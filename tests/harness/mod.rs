@@ -6,6 +6,6 @@ mod legacy_json;
 pub mod legacy_server;
 pub mod peer;
 pub mod process;
-//pub mod samples;
+pub mod samples;
 pub mod server;
 pub mod wait;

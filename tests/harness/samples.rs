@@ -117,7 +117,7 @@ pub fn transfers() -> Vec<(&'static str, Message)> {
         ("content_2_32", content(NUMBERS[7])),
         ("content_largest", content(NUMBERS[8])),
         ("data", Message::Data(Bytes::from_static(b"hello\n"))),
-        ("data_nothing", Message::Data(Bytes::new())),
+        ("data_one_byte", Message::Data(Bytes::from_static(b"\0"))),
         ("data_every_byte", Message::Data((0..=u8::MAX).collect())),
         ("done", Message::Done(Done {})),
         ("versions", Message::Versions(Versions::SPOKEN)),

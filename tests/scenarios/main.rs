@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod command_line;
-//mod framing;
+mod framing;
 mod fuzz_corpora;
 mod hostile_index;
 mod hostile_names;
@@ -18,8 +18,8 @@ mod sharing;
 mod source;
 mod specification;
 mod uploads;
-//mod values;
-//mod vectors;
+mod values;
+mod vectors;
 
 /// The binary that holds server and peer.
 fn programs() -> bittrickle_tests::process::Programs {

@@ -132,7 +132,11 @@ impl Serialize for SourceAddress {
 
 impl<'de> Deserialize<'de> for SourceAddress {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(SocketAddr::deserialize(deserializer)?).map_err(de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        // A zone names an interface of one machine, so it means nothing on another.
+        let address = text.parse().ok().filter(|_| !text.contains('%'));
+        let address = address.ok_or_else(|| de::Error::custom("not an address and a port"))?;
+        Self::new(address).map_err(de::Error::custom)
     }
 }
 

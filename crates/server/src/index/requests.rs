@@ -90,12 +90,10 @@ impl Index {
                 let id = session.id;
                 self.sessions.touch(now, id);
             }
-            other => {
-                let other = other.map(|session| session.id);
-                self.refuse_one_too_many(&member, other)?;
-                other.into_iter().for_each(|id| self.end(id));
-                let legacy = self.sessions.legacy_of(&member).map(|session| session.id);
-                legacy.into_iter().for_each(|id| self.end(id));
+            _ => {
+                let replaced = self.replaced_by(&member, from, source);
+                self.refuse_one_too_many(&member, &replaced)?;
+                replaced.into_iter().for_each(|id| self.end(id));
                 self.sessions.open(now, &member, Speaks::Frames(from), source, OFFLINE_AFTER);
             }
         }
@@ -106,15 +104,31 @@ impl Index {
         })
     }
 
-    /// Refuses a login for which there is no room once `replaced` has gone (BT-2.3-3).
-    fn refuse_one_too_many(&self, member: &MemberName, replaced: Option<SessionId>) -> Result<(), Refused> {
-        let framed = |session: &&Session| !session.is_legacy() && Some(session.id) != replaced;
-        if self.sessions.of_member(member).filter(framed).count() >= self.limits.sessions_per_member {
+    /// The sessions that a login ends: the one at its address, and the member's own that speak legacy or are said to be
+    /// reached where this one is (BT-2.3-2, BT-2.3-5).
+    fn replaced_by(
+        &self,
+        member: &MemberName,
+        from: SocketAddr,
+        source: SourceAddress,
+    ) -> BTreeSet<SessionId> {
+        let own = self.sessions.of_member(member).filter(|own| own.is_legacy() || own.source == source);
+        own.chain(self.sessions.at_address(from)).map(|session| session.id).collect()
+    }
+
+    /// Refuses a login for which there is no room once `replaced` have gone (BT-2.3-3).
+    fn refuse_one_too_many(
+        &self,
+        member: &MemberName,
+        replaced: &BTreeSet<SessionId>,
+    ) -> Result<(), Refused> {
+        let stays = |session: &&Session| !replaced.contains(&session.id);
+        if self.sessions.of_member(member).filter(stays).count() >= self.limits.sessions_per_member {
             let sentence =
                 "this member has as many sessions as allowed; close one, or wait until one is over";
             return Err(Refused::new(RefusalCode::LIMIT_REACHED, sentence));
         }
-        if self.sessions.len() - usize::from(replaced.is_some()) >= self.limits.sessions {
+        if self.sessions.len() - replaced.len() >= self.limits.sessions {
             let sentence = "the server has as many sessions as it may hold; try again later";
             return Err(Refused::new(RefusalCode::LIMIT_REACHED, sentence));
         }
