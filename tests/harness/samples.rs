@@ -3,18 +3,19 @@
 use std::fmt::Debug;
 
 use bittrickle_wire::messages::{
-    Content, Done, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers, Locate,
-    Located, LoggedIn, LoggedOut, Login, Logout, Offer, OwnFile, PeerEntry, Peers, Publish, Published, RefusalCode,
-    Refused, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
+    Content, Done, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers,
+    Locate, Located, LoggedIn, LoggedOut, Login, Logout, Offer, OwnFile, PeerEntry, Peers, Publish,
+    Published, RefusalCode, Refused, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished,
+    Versions,
 };
 use bittrickle_wire::{
-    FileBytes, FileName, Hex64, List, MemberName, Message, Password, Query, Sentence, SourceAddress, TransferPort,
+    FileBytes, FileName, Hex64, List, MemberName, Message, Password, Query, Sentence, SourceAddress,
+    TransferPort,
 };
 use bytes::Bytes;
 
 /// Numbers around every change of a number's form in bincode, up to the largest file.
-pub const NUMBERS: [u64; 9] =
-    [0, 1, 250, 251, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, (1 << 53) - 1];
+pub const NUMBERS: [u64; 9] = [0, 1, 250, 251, 0xffff, 0x1_0000, 0xffff_ffff, 0x1_0000_0000, (1 << 53) - 1];
 
 /// One or more values of every message, each short enough for a datagram in both encodings.
 #[must_use]
@@ -47,7 +48,10 @@ pub fn requests() -> Vec<(&'static str, Request)> {
         ("search_with_cursor_without_size", search(&"q".repeat(255), Some(hit_cursor("a", None)))),
         ("locate", locate("notes.txt", None)),
         ("locate_with_cursor", locate("notes.txt", Some(source_cursor("bob", "127.0.0.1:1024")))),
-        ("locate_with_ipv6_cursor", locate(&longest_name(), Some(source_cursor("zoë", "[2001:db8::1]:65535")))),
+        (
+            "locate_with_ipv6_cursor",
+            locate(&longest_name(), Some(source_cursor("zoë", "[2001:db8::1]:65535"))),
+        ),
         ("list_peers", Request::ListPeers(ListPeers { after: None })),
         ("list_peers_with_cursor", Request::ListPeers(ListPeers { after: Some(member("zoë\"\\")) })),
         ("list_files", Request::ListFiles(ListFiles { after: None })),
@@ -81,9 +85,14 @@ fn plain_replies() -> Vec<(&'static str, Reply)> {
 }
 
 fn pages() -> Vec<(&'static str, Reply)> {
-    let sources = |from: usize| (from..from + 8).map(|i| source(&format!("m{i}"), "[fe80::1]:2000", None, true));
+    let sources =
+        |from: usize| (from..from + 8).map(|i| source(&format!("m{i}"), "[fe80::1]:2000", None, true));
     let entries = (0..40).map(|i| entry(&format!("m{i:02}"), 1 + i)).collect();
-    let hits = vec![hit("a.txt", None, 1, 0), hit("a.txt", Some(0), 250, 251), hit("ü", Some((1 << 53) - 1), 3, 65_536)];
+    let hits = vec![
+        hit("a.txt", None, 1, 0),
+        hit("a.txt", Some(0), 250, 251),
+        hit("ü", Some((1 << 53) - 1), 3, 65_536),
+    ];
     let own = vec![own_file("a.txt", None, 0), own_file("日本語", Some(251), u32::MAX)];
     vec![
         ("found_nothing", found(vec![], None)),
@@ -92,7 +101,10 @@ fn pages() -> Vec<(&'static str, Reply)> {
         ("located_nothing", located(3, vec![], None)),
         ("located", located(2, vec![source("bob", "127.0.0.1:50000", Some(5), false)], None)),
         ("located_ipv6", located(1, vec![source("zoë", "[2001:db8::2:1]:1024", Some(1 << 32), false)], None)),
-        ("located_most", located(u32::MAX, sources(0).collect(), Some(source_cursor("m7", "[fe80::1]:2000")))),
+        (
+            "located_most",
+            located(u32::MAX, sources(0).collect(), Some(source_cursor("m7", "[fe80::1]:2000"))),
+        ),
         ("peers_nobody", peers(vec![], None)),
         ("peers", peers(vec![entry("bob", 1), entry("zoë", 16)], None)),
         ("peers_with_next", peers(entries, Some(member("m39")))),

@@ -83,7 +83,10 @@ fn an_answer_has_the_request_id_and_the_encoding_of_its_question() {
                 let [answer] = answers.as_slice() else { panic!("{name} has {} answers", answers.len()) };
                 assert_eq!((answer.request_id, answer.encoding), (request_id, encoding), "{name}");
                 let kind = answer.message.kind();
-                assert!(kind.code() == request.kind().code() + 0x80 || kind == Kind::Refused, "{name}: {kind:?}");
+                assert!(
+                    kind.code() == request.kind().code() + 0x80 || kind == Kind::Refused,
+                    "{name}: {kind:?}"
+                );
             }
         }
     }
@@ -116,7 +119,10 @@ fn a_message_cut_anywhere_is_waited_for_on_a_stream_and_refused_at_its_end() {
             let at_end = codec.decode_eof(&mut buffer);
             match end {
                 0 => assert!(matches!(at_end, Ok(None)), "{name}: nothing began, nothing is missing"),
-                _ => assert!(matches!(at_end, Err(FramingError::Short { missing: 1.. })), "{name} cut at {end}"),
+                _ => assert!(
+                    matches!(at_end, Err(FramingError::Short { missing: 1.. })),
+                    "{name} cut at {end}"
+                ),
             }
         }
     }
@@ -125,7 +131,8 @@ fn a_message_cut_anywhere_is_waited_for_on_a_stream_and_refused_at_its_end() {
 /// BT-1.3-1
 #[test]
 fn a_stream_gives_the_same_frames_whether_it_comes_at_once_or_byte_by_byte() {
-    let frames: Vec<Frame> = samples_in_each_encoding().map(|(_, encoding, message)| frame(encoding, 9, &message)).collect();
+    let frames: Vec<Frame> =
+        samples_in_each_encoding().map(|(_, encoding, message)| frame(encoding, 9, &message)).collect();
     let stream: Vec<u8> = frames.iter().flat_map(|f| encode(f.encoding, 9, &f.message)).collect();
     for chunk_bytes in [1, 2, 11, 13, 1_200, stream.len()] {
         let mut codec = FrameCodec::for_content();
@@ -179,7 +186,10 @@ fn a_datagram_has_at_most_1200_bytes() {
     let data = |bytes| Frame::data(1, Bytes::from(vec![7; bytes]));
     let mut out = BytesMut::from(&b"before"[..]);
     let refused = DatagramCodec.encode(data(MESSAGE_BYTES_MAX + 1), &mut out);
-    assert!(matches!(refused, Err(FramingError::MessageTooLong { bytes: 1_189, allowed: 1_188 })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(FramingError::MessageTooLong { bytes: 1_189, allowed: 1_188 })),
+        "{refused:?}"
+    );
     assert_eq!(out, b"before"[..], "a frame that is refused leaves nothing behind");
     DatagramCodec.encode(data(MESSAGE_BYTES_MAX), &mut out).unwrap();
     assert_eq!(out.len(), "before".len() + 1_200);
@@ -333,6 +343,9 @@ fn answers(bytes: &[u8]) -> Vec<Frame> {
 fn assert_unchanged(responder: &mut Responder, now: Instant) {
     let heartbeat = Request::Heartbeat(bittrickle_wire::messages::Heartbeat {});
     let reply = responder.index.handle(now, from(), Encoding::Bincode, heartbeat);
-    assert!(matches!(reply, Reply::HeartbeatReply(reply) if reply.offered == 1), "alice's session is as it was");
+    assert!(
+        matches!(reply, Reply::HeartbeatReply(reply) if reply.offered == 1),
+        "alice's session is as it was"
+    );
     assert_eq!((responder.index.session_count(), responder.index.publication_count()), (1, 1));
 }

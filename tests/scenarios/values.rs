@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 
 use bittrickle_tests::samples;
 use bittrickle_wire::messages::{
-    Content, Fetch, Files, Found, HeartbeatReply, ListPeers, Located, Login, Peers, Publish, Refused, Search, SourceCursor,
-    Unpublish,
+    Content, Fetch, Files, Found, HeartbeatReply, ListPeers, Located, Login, Peers, Publish, Refused, Search,
+    SourceCursor, Unpublish,
 };
 use bittrickle_wire::{
-    Encoding, FileBytes, FileName, Frame, Hex64, Message, Password, Payload, Query, Sentence, SourceAddress, TransferPort,
+    Encoding, FileBytes, FileName, Frame, Hex64, Message, Password, Payload, Query, Sentence, SourceAddress,
+    TransferPort,
 };
 use bytes::BytesMut;
 use proptest::prelude::*;
@@ -57,11 +58,19 @@ fn an_invisible_character_is_refused_and_no_other_is_called_so() {
 fn a_password_is_1_to_128_bytes_and_a_query_0_to_255_without_control_characters() {
     let password = |text: &str| {
         let login = json!({ "member": "a", "password": text, "transfer_port": 1024 });
-        taken_by_all(Password::new(text).is_ok(), reads_json::<Login>(&login), reads_bincode::<Login>(&[b"\x01a", &text_bytes(text)[..], b"\xfb\0\x04"]))
+        taken_by_all(
+            Password::new(text).is_ok(),
+            reads_json::<Login>(&login),
+            reads_bincode::<Login>(&[b"\x01a", &text_bytes(text)[..], b"\xfb\0\x04"]),
+        )
     };
     let query = |text: &str| {
         let search = json!({ "text": text });
-        taken_by_all(Query::new(text).is_ok(), reads_json::<Search>(&search), reads_bincode::<Search>(&[&text_bytes(text)[..], b"\0"]))
+        taken_by_all(
+            Query::new(text).is_ok(),
+            reads_json::<Search>(&search),
+            reads_bincode::<Search>(&[&text_bytes(text)[..], b"\0"]),
+        )
     };
     assert!(query("") && !password(""));
     assert!(password(&"p".repeat(128)) && !password(&"p".repeat(129)) && !password(&"é".repeat(65)));
@@ -76,10 +85,13 @@ fn a_password_is_1_to_128_bytes_and_a_query_0_to_255_without_control_characters(
 /// BT-2.1-4: whoever prints what came in doesn't print this.
 #[test]
 fn a_password_is_never_shown() {
-    let Message::Request(request) = Message::Request(samples::login("alice", "wonderland", 5_000)) else { panic!() };
+    let Message::Request(request) = Message::Request(samples::login("alice", "wonderland", 5_000)) else {
+        panic!()
+    };
     let message = Message::Request(request.clone());
     let frame = Frame { request_id: 1, encoding: Encoding::Json, message: message.clone() };
-    let shown = [format!("{request:?}"), format!("{message:#?}"), format!("{frame:?}"), format!("{frame:#?}")];
+    let shown =
+        [format!("{request:?}"), format!("{message:#?}"), format!("{frame:?}"), format!("{frame:#?}")];
     for text in shown {
         assert!(text.contains("alice") && !text.contains("wonderland"), "{text}");
     }
@@ -92,7 +104,11 @@ fn a_password_is_never_shown() {
 fn a_sentence_is_0_to_200_bytes() {
     let taken = |text: &str| {
         let refused = json!({ "code": 1, "sentence": text });
-        taken_by_all(Sentence::new(text).is_ok(), reads_json::<Refused>(&refused), reads_bincode::<Refused>(&[b"\x01", &text_bytes(text)[..]]))
+        taken_by_all(
+            Sentence::new(text).is_ok(),
+            reads_json::<Refused>(&refused),
+            reads_bincode::<Refused>(&[b"\x01", &text_bytes(text)[..]]),
+        )
     };
     assert!(taken("") && taken(&"s".repeat(200)) && taken(&"é".repeat(100)) && taken("a b\u{a0}c, \"d\"!"));
     assert!(!taken(&"s".repeat(201)) && !taken(&format!("{}s", "é".repeat(100))));
@@ -119,7 +135,11 @@ fn a_list_has_at_most_its_entries() {
         let Ok(byte) = u8::try_from(count) else { continue };
         assert_eq!(reads_bincode::<Publish>(&[&[byte], &b"\x01a\x01".repeat(count)]), fits, "{count}");
         assert_eq!(reads_bincode::<Unpublish>(&[&[byte], &b"\x01a".repeat(count)]), fits, "{count}");
-        assert_eq!(reads_bincode::<Found>(&[&[byte], &b"\x01a\0\x01\x01".repeat(count), b"\0"]), fits, "{count}");
+        assert_eq!(
+            reads_bincode::<Found>(&[&[byte], &b"\x01a\0\x01\x01".repeat(count), b"\0"]),
+            fits,
+            "{count}"
+        );
         assert_eq!(reads_bincode::<Peers>(&[&[byte], &b"\x01m\x01".repeat(count), b"\0"]), fits, "{count}");
         assert_eq!(reads_bincode::<Files>(&[&[byte], &b"\x01a\0\x01".repeat(count), b"\0"]), fits, "{count}");
     }
@@ -127,7 +147,11 @@ fn a_list_has_at_most_its_entries() {
         assert_eq!(reads_json::<Located>(&located(count)), count <= 8, "{count}");
         let source = b"\x01m\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\x01\xfb\0\x04\0\0";
         let byte = u8::try_from(count).unwrap();
-        assert_eq!(reads_bincode::<Located>(&[&[1, byte], &source.repeat(count), b"\0"]), count <= 8, "{count}");
+        assert_eq!(
+            reads_bincode::<Located>(&[&[1, byte], &source.repeat(count), b"\0"]),
+            count <= 8,
+            "{count}"
+        );
     }
 }
 
@@ -138,7 +162,11 @@ fn a_size_is_at_most_2_to_the_53_less_1() {
         let written = [&[0xfd][..], &bytes.to_le_bytes()].concat();
         let binary = if bytes == 0 { &b"\0"[..] } else { &written };
         let json = reads_json::<Content>(&json!({ "file_bytes": bytes }));
-        assert_eq!(taken_by_all(FileBytes::new(bytes).is_ok(), json, reads_bincode::<Content>(&[binary])), fits, "{bytes}");
+        assert_eq!(
+            taken_by_all(FileBytes::new(bytes).is_ok(), json, reads_bincode::<Content>(&[binary])),
+            fits,
+            "{bytes}"
+        );
     }
     assert!(!reads_json::<Content>(&json!({ "file_bytes": -1 })));
 }
@@ -147,10 +175,18 @@ fn a_size_is_at_most_2_to_the_53_less_1() {
 #[test]
 fn a_transfer_port_is_1024_to_65535() {
     for port in 0..=u16::MAX {
-        let number = if port <= 250 { vec![port.to_le_bytes()[0]] } else { [&[0xfb][..], &port.to_le_bytes()].concat() };
+        let number = if port <= 250 {
+            vec![port.to_le_bytes()[0]]
+        } else {
+            [&[0xfb][..], &port.to_le_bytes()].concat()
+        };
         let login = json!({ "member": "a", "password": "b", "transfer_port": port });
         let binary = reads_bincode::<Login>(&[b"\x01a\x01b", &number]);
-        assert_eq!(taken_by_all(TransferPort::new(port).is_ok(), reads_json::<Login>(&login), binary), port >= 1_024, "{port}");
+        assert_eq!(
+            taken_by_all(TransferPort::new(port).is_ok(), reads_json::<Login>(&login), binary),
+            port >= 1_024,
+            "{port}"
+        );
     }
     let login = json!({ "member": "a", "password": "b", "transfer_port": 65_536 });
     assert!(!reads_json::<Login>(&login) && !reads_bincode::<Login>(&[b"\x01a\x01b", b"\xfc\0\0\x01\0"]));
@@ -160,12 +196,30 @@ fn a_transfer_port_is_1024_to_65535() {
 #[test]
 fn a_source_address_is_unicast_and_has_a_transfer_port() {
     let taken = [
-        "127.0.0.1:1024", "10.0.0.1:65535", "0.0.0.1:5000", "223.255.255.255:5000", "240.0.0.1:5000", "[::1]:1024",
-        "[2001:db8::1]:5000", "[fe80::1]:5000", "[::ffff:1.2.3.4]:5000", "[feff::1]:5000",
+        "127.0.0.1:1024",
+        "10.0.0.1:65535",
+        "0.0.0.1:5000",
+        "223.255.255.255:5000",
+        "240.0.0.1:5000",
+        "[::1]:1024",
+        "[2001:db8::1]:5000",
+        "[fe80::1]:5000",
+        "[::ffff:1.2.3.4]:5000",
+        "[feff::1]:5000",
     ];
     let refused = [
-        "127.0.0.1:0", "127.0.0.1:1023", "[::1]:1023", "0.0.0.0:5000", "[::]:5000", "224.0.0.1:5000", "239.255.255.255:5000",
-        "255.255.255.255:5000", "[ff02::1]:5000", "[ff00::]:5000", "[::ffff:0.0.0.0]:5000", "[::ffff:224.0.0.1]:5000",
+        "127.0.0.1:0",
+        "127.0.0.1:1023",
+        "[::1]:1023",
+        "0.0.0.0:5000",
+        "[::]:5000",
+        "224.0.0.1:5000",
+        "239.255.255.255:5000",
+        "255.255.255.255:5000",
+        "[ff02::1]:5000",
+        "[ff00::]:5000",
+        "[::ffff:0.0.0.0]:5000",
+        "[::ffff:224.0.0.1]:5000",
         "[::ffff:255.255.255.255]:5000",
     ];
     for (addresses, expected) in [(&taken[..], true), (&refused[..], false)] {
@@ -211,9 +265,9 @@ proptest! {
 
 /// The characters with Unicode's property White_Space.
 const WHITE_SPACE: [char; 25] = [
-    '\t', '\n', '\u{b}', '\u{c}', '\r', ' ', '\u{85}', '\u{a0}', '\u{1680}', '\u{2000}', '\u{2001}', '\u{2002}', '\u{2003}',
-    '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}', '\u{200a}', '\u{2028}', '\u{2029}', '\u{202f}',
-    '\u{205f}', '\u{3000}',
+    '\t', '\n', '\u{b}', '\u{c}', '\r', ' ', '\u{85}', '\u{a0}', '\u{1680}', '\u{2000}', '\u{2001}',
+    '\u{2002}', '\u{2003}', '\u{2004}', '\u{2005}', '\u{2006}', '\u{2007}', '\u{2008}', '\u{2009}',
+    '\u{200a}', '\u{2028}', '\u{2029}', '\u{202f}', '\u{205f}', '\u{3000}',
 ];
 
 /// BT-2.1-2, typed off the specification.
@@ -239,7 +293,11 @@ fn member_is_taken(name: &str) -> bool {
 
 /// All three ways into a value say the same.
 fn taken_by_all(built: bool, json: bool, bincode: bool) -> bool {
-    assert_eq!((built, json, bincode), (built, built, built), "built by hand, read from JSON, read from bincode");
+    assert_eq!(
+        (built, json, bincode),
+        (built, built, built),
+        "built by hand, read from JSON, read from bincode"
+    );
     built
 }
 

@@ -62,7 +62,9 @@ fn every_kind_has_a_vector_in_each_of_its_encodings() {
         vectors.iter().map(|v| (text(v, "kind").to_owned(), text(v, "encoding").to_owned())).collect();
     let expected: BTreeSet<(String, String)> = Kind::ALL
         .iter()
-        .flat_map(|kind| encodings(*kind).iter().map(move |e| (format!("{kind:?}"), encoding_name(*e).to_owned())))
+        .flat_map(|kind| {
+            encodings(*kind).iter().map(move |e| (format!("{kind:?}"), encoding_name(*e).to_owned()))
+        })
         .collect();
     assert_eq!(covered, expected);
     let names: BTreeSet<_> = vectors.iter().map(|v| (text(v, "name"), text(v, "encoding"))).collect();
@@ -181,7 +183,8 @@ fn legacy_request(value: &Value) -> legacy::Request {
 }
 
 fn legacy_reply(value: &Value) -> legacy::Reply {
-    let strings = |list: &Value| list.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect();
+    let strings =
+        |list: &Value| list.as_array().unwrap().iter().map(|v| v.as_str().unwrap().to_owned()).collect();
     let message = || text(value, "message").to_owned();
     if value["status"] == "fail" {
         legacy::Reply::Fail(message())

@@ -26,7 +26,11 @@ fn a_payload_that_is_not_what_its_kind_says_is_refused_and_changes_nothing() {
             (BINCODE, [&b"\xfb"[..], b"\xff", b"\x05a", b"\0\0\0\0\0\0\0\0\0", b"\xfd\xff", b"\x01a\x02"]),
         ] {
             for payload in payloads {
-                assert_refused(&bytes_of(1, kind.code(), encoding, payload), RefusalCode::MALFORMED, encoding);
+                assert_refused(
+                    &bytes_of(1, kind.code(), encoding, payload),
+                    RefusalCode::MALFORMED,
+                    encoding,
+                );
             }
         }
     }
@@ -45,10 +49,15 @@ fn a_publish_with_one_bad_name_publishes_nothing() {
 #[test]
 fn an_unknown_kind_is_refused_with_code_2_in_the_encoding_of_the_question() {
     for code in (0..0x80).filter(|code| matches!(Kind::from_code(*code), Kind::Unknown(_))) {
-        for (encoding, answered_in) in [(JSON, JSON), (BINCODE, BINCODE), (RAW, JSON), (3, JSON), (255, JSON)] {
+        for (encoding, answered_in) in [(JSON, JSON), (BINCODE, BINCODE), (RAW, JSON), (3, JSON), (255, JSON)]
+        {
             for payload in [&b""[..], b"{}", b"anything"] {
                 let answer = refusal(&bytes_of(1, code, encoding, payload));
-                assert_eq!((answer.0, answer.1.code()), (RefusalCode::UNKNOWN_KIND, answered_in), "0x{code:02x}");
+                assert_eq!(
+                    (answer.0, answer.1.code()),
+                    (RefusalCode::UNKNOWN_KIND, answered_in),
+                    "0x{code:02x}"
+                );
             }
         }
     }
@@ -83,7 +92,8 @@ fn raw_is_for_data_and_versions_and_they_are_for_raw() {
         let version = u8::from(kind != Kind::Versions);
         for encoding in [JSON, BINCODE, RAW] {
             for payload in [&b""[..], b"{}", b"\x01\x01"] {
-                let received = super::datagram(&bytes_of(version, kind.code(), encoding, payload)).unwrap().unwrap();
+                let received =
+                    super::datagram(&bytes_of(version, kind.code(), encoding, payload)).unwrap().unwrap();
                 let taken = matches!(received, Received::Frame(_));
                 assert!(!taken || (encoding == RAW) == always_raw, "{kind:?} in encoding {encoding}");
                 if encoding == RAW && !always_raw && !kind.is_reply() {
@@ -129,7 +139,8 @@ fn a_bad_answer_on_a_stream_is_dropped_and_reading_goes_on() {
     let behind = bytes_of(1, HEARTBEAT, BINCODE, b"");
     for (kind, encoding) in [(0x90, JSON), (0xc0, BINCODE), (0xc2, RAW), (0xee, BINCODE), (0xf0, 9)] {
         let mut codec = FrameCodec::for_content();
-        let mut stream = BytesMut::from(&[bytes_of(1, kind, encoding, b"\xff\xff"), behind.clone()].concat()[..]);
+        let mut stream =
+            BytesMut::from(&[bytes_of(1, kind, encoding, b"\xff\xff"), behind.clone()].concat()[..]);
         assert_eq!(verdict(codec.decode(&mut stream)), Verdict::Drop);
         assert!(matches!(codec.decode(&mut stream), Ok(Some(Received::Frame(_)))), "0x{kind:02x}");
     }
@@ -141,7 +152,11 @@ fn the_first_thing_that_is_wrong_decides() {
     let fetch = Kind::Fetch.code();
     let code = |bytes: &[u8]| refusal(bytes).0;
     assert_eq!(code(&bytes_of(1, 0x7f, 9, b"\xff")), RefusalCode::UNKNOWN_KIND, "kind before encoding");
-    assert_eq!(code(&bytes_of(1, fetch, 9, b"\xff")), RefusalCode::UNKNOWN_ENCODING, "encoding before payload");
+    assert_eq!(
+        code(&bytes_of(1, fetch, 9, b"\xff")),
+        RefusalCode::UNKNOWN_ENCODING,
+        "encoding before payload"
+    );
     assert_eq!(code(&bytes_of(1, fetch, JSON, b"\xff")), RefusalCode::MALFORMED, "payload before place");
     assert_eq!(code(&bytes_of(1, fetch, JSON, br#"{"name":"a"}"#)), RefusalCode::UNEXPECTED_KIND);
     assert!(is_versions(&answers(&bytes_of(2, 0x7f, 9, b"\xff"))), "version before kind");
@@ -151,7 +166,10 @@ fn the_first_thing_that_is_wrong_decides() {
         assert!(answers(&short).is_empty(), "length before everything else: too short");
         short.extend(b"\xff\xff");
         assert!(answers(&short).is_empty(), "length before everything else: too long");
-        assert!(answers(&header(1, kind, encoding, 1_189)).is_empty(), "length before everything else: over its limit");
+        assert!(
+            answers(&header(1, kind, encoding, 1_189)).is_empty(),
+            "length before everything else: over its limit"
+        );
     }
 }
 
@@ -165,7 +183,9 @@ fn a_frame_in_another_version_is_answered_with_the_versions_that_are_spoken() {
                 let mut bytes = header(version, kind, encoding, declared);
                 bytes.extend(b"then");
                 let answers = answers(&bytes);
-                let [answer] = answers.as_slice() else { panic!("version {version} has {} answers", answers.len()) };
+                let [answer] = answers.as_slice() else {
+                    panic!("version {version} has {} answers", answers.len())
+                };
                 assert_eq!(encode(answer.encoding, answer.request_id, &answer.message), expected);
             }
         }
@@ -198,9 +218,12 @@ fn a_stream_is_closed_after_a_frame_in_another_version() {
     for (version, kind) in [(0, HEARTBEAT), (2, HEARTBEAT), (9, 0x7f), (255, 0xc1), (2, 0xff)] {
         let mut codec = FrameCodec::for_requests();
         let good = bytes_of(1, HEARTBEAT, BINCODE, b"");
-        let mut stream = BytesMut::from(&[header(version, kind, BINCODE, u32::MAX), good.clone()].concat()[..]);
+        let mut stream =
+            BytesMut::from(&[header(version, kind, BINCODE, u32::MAX), good.clone()].concat()[..]);
         match verdict(codec.decode(&mut stream)) {
-            Verdict::AnswerAndClose(answer) => assert!(kind < 0x80 && is_versions(&[answer]), "version {version}"),
+            Verdict::AnswerAndClose(answer) => {
+                assert!(kind < 0x80 && is_versions(&[answer]), "version {version}");
+            }
             other => assert!(kind >= 0x80 && other == Verdict::Drop, "{other:?}"),
         }
         for _ in 0..2 {
@@ -214,13 +237,16 @@ fn a_stream_is_closed_after_a_frame_in_another_version() {
 /// BT-1.6-2: a refusal on a stream doesn't end it.
 #[test]
 fn a_stream_goes_on_after_a_frame_that_is_refused() {
-    let bad = [bytes_of(1, 0x7f, JSON, b"x"), bytes_of(1, 0x40, 9, b""), bytes_of(1, 0x40, BINCODE, b"\x02a")];
+    let bad =
+        [bytes_of(1, 0x7f, JSON, b"x"), bytes_of(1, 0x40, 9, b""), bytes_of(1, 0x40, BINCODE, b"\x02a")];
     let good = bytes_of(1, 0x40, BINCODE, b"\x01a");
     let mut codec = FrameCodec::for_requests();
     let mut stream = BytesMut::from(&bad.concat()[..]);
     stream.extend_from_slice(&good);
     for code in [RefusalCode::UNKNOWN_KIND, RefusalCode::UNKNOWN_ENCODING, RefusalCode::MALFORMED] {
-        let Verdict::Answer(answer) = verdict(codec.decode(&mut stream)) else { panic!("{code:?} is an answer") };
+        let Verdict::Answer(answer) = verdict(codec.decode(&mut stream)) else {
+            panic!("{code:?} is an answer")
+        };
         assert_eq!(code_of(&answer), Some(code));
     }
     assert!(matches!(codec.decode(&mut stream), Ok(Some(Received::Frame(_)))));
@@ -229,8 +255,19 @@ fn a_stream_goes_on_after_a_frame_that_is_refused() {
 /// BT-1.8-1
 #[test]
 fn frames_from_elsewhere_than_loopback_are_dropped_without_an_answer() {
-    let frames = [encode(Encoding::Json, 1, &every_message()[0].1), header(2, HEARTBEAT, JSON, 0), bytes_of(1, 0x7f, JSON, b"")];
-    for address in ["10.0.0.1:4000", "192.168.1.2:4000", "[::2]:4000", "[fe80::1]:4000", "128.0.0.1:4000", "0.0.0.0:4000"] {
+    let frames = [
+        encode(Encoding::Json, 1, &every_message()[0].1),
+        header(2, HEARTBEAT, JSON, 0),
+        bytes_of(1, 0x7f, JSON, b""),
+    ];
+    for address in [
+        "10.0.0.1:4000",
+        "192.168.1.2:4000",
+        "[::2]:4000",
+        "[fe80::1]:4000",
+        "128.0.0.1:4000",
+        "0.0.0.0:4000",
+    ] {
         for frame in &frames {
             let (out, counters) = respond(address, frame);
             assert!(out.is_empty(), "{address}");
@@ -280,7 +317,11 @@ fn assert_silent(bytes: &[u8], name: &str) {
     let (mut responder, mut out) = (responder(now), BytesMut::new());
     responder.respond(now, super::from(), &mut BytesMut::from(bytes), &mut out);
     assert!(out.is_empty(), "{name} is answered: {bytes:02x?}");
-    assert_eq!(responder.counters(), Counters { unexpected_replies: 1, ..Counters::default() }, "{name}: {bytes:02x?}");
+    assert_eq!(
+        responder.counters(),
+        Counters { unexpected_replies: 1, ..Counters::default() },
+        "{name}: {bytes:02x?}"
+    );
     assert_unchanged(&mut responder, now);
 }
 

@@ -12,7 +12,11 @@ fn both_encodings_carry_every_message() {
     for (name, message) in structured() {
         for encoding in [Encoding::Json, Encoding::Bincode] {
             let frame = good(datagram(&encode(encoding, 3, &message)).unwrap().unwrap());
-            assert_eq!((frame.message, frame.encoding, frame.request_id), (message.clone(), encoding, 3), "{name}");
+            assert_eq!(
+                (frame.message, frame.encoding, frame.request_id),
+                (message.clone(), encoding, 3),
+                "{name}"
+            );
         }
     }
 }
@@ -41,7 +45,11 @@ fn json_is_read_with_any_white_space_and_in_any_order() {
             if text.len() > MESSAGE_BYTES_MAX {
                 continue;
             }
-            assert_eq!(read(message.kind(), Encoding::Json, text.as_bytes()).as_ref(), Some(&message), "{name}: {text}");
+            assert_eq!(
+                read(message.kind(), Encoding::Json, text.as_bytes()).as_ref(),
+                Some(&message),
+                "{name}: {text}"
+            );
         }
     }
     for text in ["\t{\r\n\"name\" :\"a\"}  \n", "{\"n\\u0061me\":\"\\u0061\"}"] {
@@ -59,7 +67,9 @@ fn a_field_that_is_not_known_or_comes_twice_is_refused() {
             let unknown = format!("{}\"x\":1{comma}{}", &text[..=at], &text[at + 1..]);
             assert_eq!(read(message.kind(), Encoding::Json, unknown.as_bytes()), None, "{name}: {unknown}");
         }
-        let Value::Object(fields) = serde_json::from_str(&text).unwrap() else { panic!("{name} is an object") };
+        let Value::Object(fields) = serde_json::from_str(&text).unwrap() else {
+            panic!("{name} is an object")
+        };
         for (field, value) in fields {
             let twice = format!("{{\"{field}\":{value},{}", &text[1..]);
             if twice.len() > MESSAGE_BYTES_MAX {
@@ -81,7 +91,10 @@ fn a_field_that_is_left_out_is_absent_or_refused() {
             let expected = value.is_null().then_some(&message);
             let found = read(message.kind(), Encoding::Json, Value::Object(fewer).to_string().as_bytes());
             if matches!(field.as_str(), "after" | "next" | "file_bytes") && message.kind() != Kind::Content {
-                assert!(found.is_some() && (!value.is_null() || found.as_ref() == expected), "{name} without {field}");
+                assert!(
+                    found.is_some() && (!value.is_null() || found.as_ref() == expected),
+                    "{name} without {field}"
+                );
             } else {
                 assert_eq!(found, None, "{name} without {field}");
             }
@@ -114,8 +127,24 @@ fn a_json_number_is_an_integer_within_its_range() {
         assert!(is_content(number), "{number}");
     }
     let refused = [
-        "1.0", "1e3", "1E0", "-1", "-0", "01", "+1", "9007199254740992", "18446744073709551616", "\"1\"", "true", "null",
-        "[1]", "{}", "NaN", "0x1", "1_000", "",
+        "1.0",
+        "1e3",
+        "1E0",
+        "-1",
+        "-0",
+        "01",
+        "+1",
+        "9007199254740992",
+        "18446744073709551616",
+        "\"1\"",
+        "true",
+        "null",
+        "[1]",
+        "{}",
+        "NaN",
+        "0x1",
+        "1_000",
+        "",
     ];
     for number in refused {
         assert!(!is_content(number), "{number}");
@@ -126,12 +155,29 @@ fn a_json_number_is_an_integer_within_its_range() {
 #[test]
 fn json_that_is_not_one_object_in_utf_8_is_refused() {
     let payloads: [&[u8]; 15] = [
-        b"", b" ", b"{", b"}", b"null", b"\"a\"", b"{\"name\":\"a\"}x", b"{\"name\":\"a\"}{\"name\":\"a\"}", b"{\"name\":\"a\",}",
-        b"\xef\xbb\xbf{\"name\":\"a\"}", b"{\"name\":\"\xff\"}", b"{\"name\":\"\\ud800\"}", b"{'name':'a'}",
-        b"{\"name\":\"a\"/**/}", b"{\"name\":\"a\"}\0",
+        b"",
+        b" ",
+        b"{",
+        b"}",
+        b"null",
+        b"\"a\"",
+        b"{\"name\":\"a\"}x",
+        b"{\"name\":\"a\"}{\"name\":\"a\"}",
+        b"{\"name\":\"a\",}",
+        b"\xef\xbb\xbf{\"name\":\"a\"}",
+        b"{\"name\":\"\xff\"}",
+        b"{\"name\":\"\\ud800\"}",
+        b"{'name':'a'}",
+        b"{\"name\":\"a\"/**/}",
+        b"{\"name\":\"a\"}\0",
     ];
     for payload in payloads {
-        assert_eq!(read(Kind::Fetch, Encoding::Json, payload), None, "{:?}", String::from_utf8_lossy(payload));
+        assert_eq!(
+            read(Kind::Fetch, Encoding::Json, payload),
+            None,
+            "{:?}",
+            String::from_utf8_lossy(payload)
+        );
     }
     assert_eq!(read(Kind::Fetch, Encoding::Json, &[b'['; 1_188]), None, "nested as deep as a payload can be");
 }
@@ -151,7 +197,8 @@ fn a_number_in_bincode_takes_the_first_form_that_fits() {
         ((1 << 53) - 1, &[0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0]),
     ];
     for (number, form) in forms {
-        let message = Message::Content(bittrickle_wire::messages::Content { file_bytes: samples::size(number) });
+        let message =
+            Message::Content(bittrickle_wire::messages::Content { file_bytes: samples::size(number) });
         assert_eq!(payload(Encoding::Bincode, &message), form, "{number}");
         assert_eq!(read(Kind::Content, Encoding::Bincode, form), Some(message), "{number}");
     }
@@ -178,7 +225,10 @@ fn a_longer_form_of_a_number_is_refused() {
         assert_eq!(taken, 1, "{kind:?}: {number} has one form");
     }
     for number in [250, 251, 65_535, 65_536, u64::from(u32::MAX), 1 << 32] {
-        let taken = forms(number).iter().filter(|form| read(Kind::Content, Encoding::Bincode, form).is_some()).count();
+        let taken = forms(number)
+            .iter()
+            .filter(|form| read(Kind::Content, Encoding::Bincode, form).is_some())
+            .count();
         assert_eq!(taken, 1, "{number}");
     }
 }
@@ -218,7 +268,14 @@ fn hex_digits_and_addresses_are_written_as_the_table_says() {
         read(Kind::LoggedIn, Encoding::Json, payload.as_bytes()).is_some()
     };
     assert!(hex("0123456789abcdef"));
-    for text in ["0123456789ABCDEF", "123456789abcdef", "00123456789abcdef", "0x23456789abcdef", "+123456789abcdef", ""] {
+    for text in [
+        "0123456789ABCDEF",
+        "123456789abcdef",
+        "00123456789abcdef",
+        "0x23456789abcdef",
+        "+123456789abcdef",
+        "",
+    ] {
         assert!(!hex(text), "{text}");
     }
     for (text, bytes) in [
@@ -229,18 +286,32 @@ fn hex_digits_and_addresses_are_written_as_the_table_says() {
         assert_eq!(payload(Encoding::Bincode, &message), [&b"\x01a\x01\x01m"[..], bytes].concat(), "{text}");
         assert!(json(&message).ends_with(&format!(r#""address":"{text}"}}}}"#)), "{text}");
     }
-    let address = |text: &str| {
-        let payload = format!(r#"{{"name":"a","after":{{"member":"m","address":"{text}"}}}}"#);
-        read(Kind::Locate, Encoding::Json, payload.as_bytes())
-    };
     assert_eq!(address("[::ffff:1.2.3.4]:5000"), address("1.2.3.4:5000"), "IPv4 written as IPv6 means IPv4");
-    for text in ["1.2.3.4", ":5000", "[fe80::1%1]:5000", "localhost:5000", "::1:5000", "[1.2.3.4]:5000", "01.2.3.4:5000", " 1.2.3.4:5000"] {
+    for text in
+        ["1.2.3.4", ":5000", "localhost:5000", "::1:5000", "[1.2.3.4]:5000", "01.2.3.4:5000", " 1.2.3.4:5000"]
+    {
         assert_eq!(address(text), None, "{text}");
     }
 }
 
+/// BT-1.5-4: bincode has no room for a zone, so JSON can't carry one either.
+#[test]
+fn an_address_with_a_zone_is_refused() {
+    for text in ["[fe80::1%1]:5000", "[fe80::1%4294967295]:5000", "[::1%0]:5000"] {
+        assert_eq!(address(text), None, "{text}");
+    }
+}
+
+/// A `Locate` behind a source at this address, if it is taken.
+fn address(text: &str) -> Option<Message> {
+    let payload = format!(r#"{{"name":"a","after":{{"member":"m","address":"{text}"}}}}"#);
+    read(Kind::Locate, Encoding::Json, payload.as_bytes())
+}
+
 fn structured() -> impl Iterator<Item = (&'static str, Message)> {
-    every_message().into_iter().filter(|(_, message)| !matches!(message, Message::Data(_) | Message::Versions(_)))
+    every_message()
+        .into_iter()
+        .filter(|(_, message)| !matches!(message, Message::Data(_) | Message::Versions(_)))
 }
 
 fn json(message: &Message) -> String {
@@ -305,8 +376,10 @@ fn in_string(text: &str, at: usize) -> bool {
 fn reordered(value: &Value, backwards: bool) -> String {
     match value {
         Value::Object(fields) => {
-            let mut fields: Vec<String> =
-                fields.iter().map(|(name, value)| format!("\"{name}\":{}", reordered(value, backwards))).collect();
+            let mut fields: Vec<String> = fields
+                .iter()
+                .map(|(name, value)| format!("\"{name}\":{}", reordered(value, backwards)))
+                .collect();
             fields.sort();
             if backwards {
                 fields.reverse();

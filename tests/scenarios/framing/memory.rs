@@ -69,7 +69,12 @@ fn lists_of_the_shortest_entries_cost_no_more_than_their_length() {
     }
     let files = [r#"{"name":"a","file_bytes":0}"#; 40].join(",");
     for end in ["]}", "]", "", ",{}]}"] {
-        assert_cheap_everywhere(&bytes_of(1, Kind::Publish.code(), 0, format!("{{\"files\":[{files}{end}").as_bytes()));
+        assert_cheap_everywhere(&bytes_of(
+            1,
+            Kind::Publish.code(),
+            0,
+            format!("{{\"files\":[{files}{end}").as_bytes(),
+        ));
     }
 }
 
@@ -98,8 +103,14 @@ fn a_header_alone_reserves_no_more_than_a_frame_of_its_kind() {
         measure(|| drop(codec.decode(&mut buffer))).bytes_total
     };
     for bytes in [1_189, 65_280, 65_281, 1 << 20, u32::MAX] {
-        assert!(declare(FrameCodec::for_requests(), Kind::Data, bytes) < 512, "{bytes} are refused, not reserved");
-        assert!(declare(FrameCodec::for_content(), Kind::Content, bytes) < 512, "{bytes} are refused, not reserved");
+        assert!(
+            declare(FrameCodec::for_requests(), Kind::Data, bytes) < 512,
+            "{bytes} are refused, not reserved"
+        );
+        assert!(
+            declare(FrameCodec::for_content(), Kind::Content, bytes) < 512,
+            "{bytes} are refused, not reserved"
+        );
     }
     let most = u32::try_from(DATA_BYTES_MAX).unwrap();
     assert!(declare(FrameCodec::for_content(), Kind::Data, most) <= 2 * u64::from(most));

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bittrickle_wire::FileName;
-use bittrickle_wire::messages::{Content, Fetch, Files, Hit, HitCursor, ListFiles, Locate, Offer, OwnFile, Search, Unpublish};
+use bittrickle_wire::messages::{
+    Content, Fetch, Files, Hit, HitCursor, ListFiles, Locate, Offer, OwnFile, Search, Unpublish,
+};
 use proptest::prelude::*;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -78,9 +80,42 @@ proptest! {
 /// Parts of which hostile labels are made.
 fn piece() -> impl Strategy<Value = String> {
     let parts = [
-        "..", ".", "/", "\\", ":", "CON", "nul", "com1", "LPT¹", " ", "\u{a0}", "\0", "\u{202e}", "\u{200b}", "e\u{301}", "\u{301}",
-        "\u{338}", "<", "=", "-", "~", "é", "日本", ".txt", ".tar.gz", "😀", "\u{1100}", "\u{1161}", "\u{11a8}", "\u{f900}", "_", "ﬁ",
-        "\u{e0041}", "n", "\u{b47}", "\u{b3e}",
+        "..",
+        ".",
+        "/",
+        "\\",
+        ":",
+        "CON",
+        "nul",
+        "com1",
+        "LPT¹",
+        " ",
+        "\u{a0}",
+        "\0",
+        "\u{202e}",
+        "\u{200b}",
+        "e\u{301}",
+        "\u{301}",
+        "\u{338}",
+        "<",
+        "=",
+        "-",
+        "~",
+        "é",
+        "日本",
+        ".txt",
+        ".tar.gz",
+        "😀",
+        "\u{1100}",
+        "\u{1161}",
+        "\u{11a8}",
+        "\u{f900}",
+        "_",
+        "ﬁ",
+        "\u{e0041}",
+        "n",
+        "\u{b47}",
+        "\u{b3e}",
     ];
     prop_oneof![4 => prop::sample::select(parts.to_vec()).prop_map(str::to_owned), 1 => any::<char>().prop_map(String::from)]
 }
@@ -88,9 +123,53 @@ fn piece() -> impl Strategy<Value = String> {
 /// Parts that are in normalization form C, in whatever order they come.
 fn stable_piece() -> impl Strategy<Value = String> {
     let parts = [
-        "a", "Z", "0", "_", "é", "日", "😀", ".", "..", "-", "~", " ", "\u{a0}", "\u{3000}", "/", "\\", ":", "<", ">", "\"", "|", "?", "*",
-        "\0", "\u{1f}", "\u{7f}", "\u{9f}", "\u{ad}", "\u{200b}", "\u{202e}", "\u{2066}", "\u{feff}", "con", "PRN", "aUx", "Nul",
-        "COM", "lpt", "1", "9", "¹", "³", "⁴", "conin$", "CONOUT$", ".txt", "long name of some bytes ",
+        "a",
+        "Z",
+        "0",
+        "_",
+        "é",
+        "日",
+        "😀",
+        ".",
+        "..",
+        "-",
+        "~",
+        " ",
+        "\u{a0}",
+        "\u{3000}",
+        "/",
+        "\\",
+        ":",
+        "<",
+        ">",
+        "\"",
+        "|",
+        "?",
+        "*",
+        "\0",
+        "\u{1f}",
+        "\u{7f}",
+        "\u{9f}",
+        "\u{ad}",
+        "\u{200b}",
+        "\u{202e}",
+        "\u{2066}",
+        "\u{feff}",
+        "con",
+        "PRN",
+        "aUx",
+        "Nul",
+        "COM",
+        "lpt",
+        "1",
+        "9",
+        "¹",
+        "³",
+        "⁴",
+        "conin$",
+        "CONOUT$",
+        ".txt",
+        "long name of some bytes ",
     ];
     let long = (200..260_usize).prop_map(|bytes| "n".repeat(bytes));
     prop_oneof![12 => prop::sample::select(parts.to_vec()).prop_map(str::to_owned), 1 => long]
@@ -116,7 +195,10 @@ fn assert_harmless(label: &str, name: &FileName) {
     assert!((1..=255).contains(&text.len()), "{label:?} became {} bytes", text.len());
     assert!(FileName::new(text).is_ok() && follows_the_clause(text), "{label:?} became {text:?}");
     let components: Vec<_> = std::path::Path::new(text).components().collect();
-    assert!(matches!(components.as_slice(), [std::path::Component::Normal(only)] if *only == text), "{text:?}");
+    assert!(
+        matches!(components.as_slice(), [std::path::Component::Normal(only)] if *only == text),
+        "{text:?}"
+    );
     assert_eq!(FileName::sanitized(text).as_str(), text, "{label:?}, made harmless again");
     if FileName::new(label).is_ok() {
         assert_eq!(text, label, "an acceptable label stays as it is");
@@ -155,11 +237,21 @@ fn hostile_names() -> Vec<String> {
         let mixed: String =
             device.char_indices().map(|(i, c)| if i % 2 == 0 { c.to_ascii_lowercase() } else { c }).collect();
         for name in [device.clone(), device.to_ascii_lowercase(), mixed] {
-            names.extend(["", ".txt", ".tar.gz", " .txt", "\u{a0}\u{3000}.x", "..x"].map(|end| format!("{name}{end}")));
+            names.extend(
+                ["", ".txt", ".tar.gz", " .txt", "\u{a0}\u{3000}.x", "..x"].map(|end| format!("{name}{end}")),
+            );
         }
     }
     let not_composed = [
-        "e\u{301}", "A\u{30a}.txt", "\u{212b}", "\u{2126}", "\u{1100}\u{1161}", "q\u{307}\u{323}", "\u{fb1d}", "\u{f900}", "re\u{301}sume\u{301}",
+        "e\u{301}",
+        "A\u{30a}.txt",
+        "\u{212b}",
+        "\u{2126}",
+        "\u{1100}\u{1161}",
+        "q\u{307}\u{323}",
+        "\u{fb1d}",
+        "\u{f900}",
+        "re\u{301}sume\u{301}",
     ];
     names.extend(not_composed.map(str::to_owned));
     names.into_iter().collect()
@@ -167,9 +259,41 @@ fn hostile_names() -> Vec<String> {
 
 fn paths() -> impl Iterator<Item = String> {
     let frames = [
-        "../{}", "../../{}", "../../../../tmp/{}", "./{}", "/{}", "//{}", "/tmp/{}", "{}/", "{}/..", "a/{}", "{}/../../b", "..\\{}",
-        "..\\..\\{}", "\\{}", "\\\\host\\share\\{}", "\\\\?\\C:\\{}", "\\\\.\\{}", "{}\\", "a\\{}", "C:{}", "C:\\{}", "c:/{}", "{}:stream",
-        "{}::$DATA", "file:///{}", "~/{}", "~root/{}", "%2e%2e/{}", "{}|x", "{}>x", "<{}", "\"{}\"", "{}?", "*{}", "a\n../{}",
+        "../{}",
+        "../../{}",
+        "../../../../tmp/{}",
+        "./{}",
+        "/{}",
+        "//{}",
+        "/tmp/{}",
+        "{}/",
+        "{}/..",
+        "a/{}",
+        "{}/../../b",
+        "..\\{}",
+        "..\\..\\{}",
+        "\\{}",
+        "\\\\host\\share\\{}",
+        "\\\\?\\C:\\{}",
+        "\\\\.\\{}",
+        "{}\\",
+        "a\\{}",
+        "C:{}",
+        "C:\\{}",
+        "c:/{}",
+        "{}:stream",
+        "{}::$DATA",
+        "file:///{}",
+        "~/{}",
+        "~root/{}",
+        "%2e%2e/{}",
+        "{}|x",
+        "{}>x",
+        "<{}",
+        "\"{}\"",
+        "{}?",
+        "*{}",
+        "a\n../{}",
     ];
     let seeds = ["passwd", "evil.exe", "résumé.pdf"];
     let framed = frames.into_iter().flat_map(move |frame| seeds.map(|seed| frame.replace("{}", seed)));
@@ -185,20 +309,37 @@ fn hidden() -> impl Iterator<Item = String> {
 }
 
 fn edges() -> impl Iterator<Item = String> {
-    let starts = [".", "..", "...", "-", "--", "~", " ", "\u{a0}", "\u{3000}", "\u{2003}"].map(|start| format!("{start}name.txt"));
-    let ends = [".", "..", " ", "  ", " .", ". ", "\u{a0}", "\u{3000}", "\u{1680}"].map(|end| format!("name.txt{end}"));
-    let only = ["", " ", "...", " . ", "-rf", ".bashrc", ".ssh", ".bittrickle-1.part", "--help", "~user", "\u{202f}"];
+    let starts = [".", "..", "...", "-", "--", "~", " ", "\u{a0}", "\u{3000}", "\u{2003}"]
+        .map(|start| format!("{start}name.txt"));
+    let ends = [".", "..", " ", "  ", " .", ". ", "\u{a0}", "\u{3000}", "\u{1680}"]
+        .map(|end| format!("name.txt{end}"));
+    let only = [
+        "",
+        " ",
+        "...",
+        " . ",
+        "-rf",
+        ".bashrc",
+        ".ssh",
+        ".bittrickle-1.part",
+        "--help",
+        "~user",
+        "\u{202f}",
+    ];
     starts.into_iter().chain(ends).chain(only.map(str::to_owned))
 }
 
 fn lengths() -> impl Iterator<Item = String> {
     let plain = (256..=300).map(|bytes| "n".repeat(bytes));
-    plain.chain((128..=150).map(|count| "é".repeat(count))).chain(["日".repeat(86), format!("{}.txt", "n".repeat(252))])
+    plain
+        .chain((128..=150).map(|count| "é".repeat(count)))
+        .chain(["日".repeat(86), format!("{}.txt", "n".repeat(252))])
 }
 
 /// BT-2.1-3, in upper case.
 fn devices() -> Vec<String> {
-    let mut devices: Vec<String> = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].map(str::to_owned).to_vec();
+    let mut devices: Vec<String> =
+        ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"].map(str::to_owned).to_vec();
     for digit in "0123456789¹²³".chars() {
         devices.extend([format!("COM{digit}"), format!("LPT{digit}")]);
     }
@@ -207,9 +348,44 @@ fn devices() -> Vec<String> {
 
 fn acceptable_names() -> Vec<String> {
     let names = [
-        "a", "notes.txt", "a b.tar.gz", "résumé.pdf", "日本語", "❤\u{fe0f}.png", "_", "CONSOLE.txt", "COM", "com10", "LPT", "COM⁴", "CONIN",
-        "conout", "aux1", "xCON", "con-1", "Null", "a.con", "a-b~c", "100%", "#1", "(x)", "{y}", "[z]", "a,b;c", "it's", "@", "$HOME",
-        "a..b", "CON_", "ｃｏｎ", "\u{1f469}", "𝒜.txt", "com 1", "q\u{323}\u{307}", "각", "%2e%2e%2fpasswd",
+        "a",
+        "notes.txt",
+        "a b.tar.gz",
+        "résumé.pdf",
+        "日本語",
+        "❤\u{fe0f}.png",
+        "_",
+        "CONSOLE.txt",
+        "COM",
+        "com10",
+        "LPT",
+        "COM⁴",
+        "CONIN",
+        "conout",
+        "aux1",
+        "xCON",
+        "con-1",
+        "Null",
+        "a.con",
+        "a-b~c",
+        "100%",
+        "#1",
+        "(x)",
+        "{y}",
+        "[z]",
+        "a,b;c",
+        "it's",
+        "@",
+        "$HOME",
+        "a..b",
+        "CON_",
+        "ｃｏｎ",
+        "\u{1f469}",
+        "𝒜.txt",
+        "com 1",
+        "q\u{323}\u{307}",
+        "각",
+        "%2e%2e%2fpasswd",
     ];
     let mut names: Vec<String> = names.map(str::to_owned).to_vec();
     names.extend(["n".repeat(255), "日".repeat(85), format!("{}n", "é".repeat(127))]);

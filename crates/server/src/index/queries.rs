@@ -22,8 +22,11 @@ impl Index {
         let query = fold(search.text.as_str());
         let start = search.after.as_ref().map(|after| &after.name);
         let mut page = PageBuilder::new(asker.encoding);
-        for (looked_at, (name, entry)) in self.publications.names_from(start).enumerate() {
-            if looked_at == self.limits.names_per_search {
+        let mut looked_at = 0;
+        for (name, entry) in self.publications.names_from(start) {
+            // The name at which the page before ended has been counted there.
+            looked_at += usize::from(Some(&**name) != start);
+            if looked_at > self.limits.names_per_search {
                 // This name is still to be looked at: the cursor stands behind every size of the one before it.
                 return Found { hits: page.finish(), next: self.cursor_before(name) };
             }

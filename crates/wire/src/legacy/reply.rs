@@ -144,7 +144,7 @@ impl Reply {
 /// As many of the names as fit behind an answer of `empty` bytes without any.
 fn cut<I: IntoIterator<Item = String>>(empty: usize, names: I) -> Vec<String> {
     // The last name has no comma behind it.
-    let mut left = LEGACY_DATAGRAM_BYTES_MAX + ", ".len() - empty;
+    let mut left = (LEGACY_DATAGRAM_BYTES_MAX + ", ".len()).saturating_sub(empty);
     let mut kept = Vec::new();
     for name in names {
         match left.checked_sub(python_json::item_bytes(&name)) {

@@ -33,7 +33,7 @@ impl fmt::Display for Escaped<'_> {
         if columns <= self.columns_max {
             return self.text.chars().try_for_each(|c| show(c, f));
         }
-        let mut left = self.columns_max.saturating_sub(1);
+        let Some(mut left) = self.columns_max.checked_sub(1) else { return Ok(()) };
         for character in self.text.chars() {
             match left.checked_sub(self::columns(character)) {
                 Some(rest) => left = rest,

@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
-use super::{Rule, Text, TextError, check_visible, is_invisible};
+use super::{Rule, Text, TextError, is_invisible};
 use crate::limits::FILE_NAME_BYTES_MAX;
 
 /// The name under which a file is published: one path component, acceptable on every common system.
@@ -23,9 +23,13 @@ impl Rule for FileNameRule {
         let (Some(first), Some(last)) = (text.chars().next(), text.chars().next_back()) else {
             return Err(TextError::Empty);
         };
-        check_visible(text)?;
-        if let Some(character) = text.chars().find(|c| is_forbidden(*c)) {
-            return Err(TextError::Forbidden(character));
+        for character in text.chars() {
+            if is_invisible(character) {
+                return Err(TextError::Invisible(character));
+            }
+            if is_forbidden(character) {
+                return Err(TextError::Forbidden(character));
+            }
         }
         if is_forbidden_start(first) {
             return Err(TextError::Start(first));
@@ -36,7 +40,8 @@ impl Rule for FileNameRule {
         if is_device(text) {
             return Err(TextError::Device);
         }
-        if is_nfc(text) { Ok(()) } else { Err(TextError::NotNormalized) }
+        // ASCII is in every normalization form.
+        if text.is_ascii() || is_nfc(text) { Ok(()) } else { Err(TextError::NotNormalized) }
     }
 }
 
@@ -69,12 +74,15 @@ fn is_forbidden_end(character: char) -> bool {
 
 /// Windows takes a device's name for the device, whatever extension follows it.
 fn is_device(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
-    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
+    const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];
+    let stem = name.split('.').next().unwrap_or(name).trim_end();
+    if DEVICES.iter().any(|device| stem.eq_ignore_ascii_case(device)) {
         return true;
     }
-    let numbered = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    matches!(numbered.map(|n| n.chars().collect::<Vec<_>>()).as_deref(), Some(['0'..='9' | '¹' | '²' | '³']))
+    let Some((port, number)) = stem.split_at_checked(3) else { return false };
+    let is_port = port.eq_ignore_ascii_case("COM") || port.eq_ignore_ascii_case("LPT");
+    let mut number = number.chars();
+    is_port && matches!((number.next(), number.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 
 fn short_hash(label: &str) -> String {

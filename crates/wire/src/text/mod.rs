@@ -85,11 +85,21 @@ impl<R: Rule> Text<R> {
     /// # Errors
     /// What is wrong with `text`, its length first: a long text isn't looked at.
     pub fn new(text: &str) -> Result<Self, TextError> {
+        Self::check(text)?;
+        Ok(Self { value: text.into(), rule: PhantomData })
+    }
+
+    /// The text, checked and taken without a copy.
+    fn from_string(text: String) -> Result<Self, TextError> {
+        Self::check(&text)?;
+        Ok(Self { value: text.into(), rule: PhantomData })
+    }
+
+    fn check(text: &str) -> Result<(), TextError> {
         if text.len() > R::BYTES_MAX {
             return Err(TextError::TooLong { bytes: text.len(), bytes_max: R::BYTES_MAX });
         }
-        R::check(text)?;
-        Ok(Self { value: text.into(), rule: PhantomData })
+        R::check(text)
     }
 
     /// The text.
@@ -195,7 +205,7 @@ impl<R: Rule> Encode for Text<R> {
 impl<C, R: Rule> Decode<C> for Text<R> {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, BinaryError> {
         let text = binary::bounded_text(decoder, R::BYTES_MAX)?;
-        Self::new(&text).map_err(|error| BinaryError::OtherString(format!("{}: {error}", R::WHAT)))
+        Self::from_string(text).map_err(|error| BinaryError::OtherString(format!("{}: {error}", R::WHAT)))
     }
 }
 

@@ -1,0 +1,229 @@
+//! The server and the echo, each a process of its own that never outlives this one.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::{AddrParseError, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tempfile::TempDir;
+
+use super::echo;
+
+/// What this program is told to be by its first argument, which no person types.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// The real server, with the arguments that follow.
+    Server,
+    /// The bare echo.
+    Echo,
+}
+
+/// A process that listens, ended when this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    address: SocketAddr,
+}
+
+/// A real server with members, and the folder that holds its files.
+#[derive(Debug)]
+pub(crate) struct Server {
+    // Before the folder: fields are dropped in this order, and the server writes there until it has ended.
+    process: Process,
+    _folder: TempDir,
+}
+
+/// Why a process can't be started or looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    /// The server's files can't be written.
+    #[error("can't write the server's files to a temporary folder: {0}; TMPDIR chooses another place")]
+    Folder(io::Error),
+    /// The operating system starts no process.
+    #[error("can't start this program a second time: {0}")]
+    Start(io::Error),
+    /// It has ended, or said nothing.
+    #[error("the {role:?} process did not say where it listens within {} s; what it did say stands above",
+            LISTENING_DEADLINE.as_secs())]
+    Silent {
+        /// Which one.
+        role: Role,
+    },
+    /// It has said something else.
+    #[error("the {role:?} process said {line:?} instead of where it listens")]
+    NoAddress {
+        /// Which one.
+        role: Role,
+        /// What it said.
+        line: String,
+        /// What is wrong with the address.
+        source: AddrParseError,
+    },
+    /// The operating system doesn't tell the CPU time.
+    #[error("can't read the CPU time from {}: {error}; this benchmark needs Linux's /proc", path.display())]
+    CpuTime {
+        /// Where it should stand.
+        path: PathBuf,
+        /// Why it doesn't.
+        error: io::Error,
+    },
+}
+
+/// How long a process may take until it listens.
+const LISTENING_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The password of every member. The server listens on a loopback address, and ends with the benchmark.
+pub(crate) const PASSWORD: &str = "benchmark";
+
+impl Role {
+    /// The role that this first argument stands for.
+    pub(crate) fn from_argument(argument: &OsStr) -> Option<Self> {
+        [Self::Server, Self::Echo].into_iter().find(|role| argument == role.argument())
+    }
+
+    fn argument(self) -> &'static str {
+        match self {
+            Self::Server => "@server",
+            Self::Echo => "@echo",
+        }
+    }
+
+    /// Is that process until the one that started it ends.
+    pub(crate) fn play(self, arguments: impl Iterator<Item = OsString>) -> ExitCode {
+        end_with_starter();
+        match self {
+            Self::Server => {
+                let program = OsString::from("bittrickle-server");
+                bittrickle_server::cli::run(std::iter::once(program).chain(arguments))
+            }
+            Self::Echo => echo::run(),
+        }
+    }
+}
+
+/// Ends this process when the one that started it has gone in whatever way: then the pipe on stdin is closed.
+fn end_with_starter() {
+    std::thread::spawn(|| {
+        let _ = io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(1);
+    });
+}
+
+impl Server {
+    /// Starts a server on any free loopback port.
+    ///
+    /// # Errors
+    /// Its files can't be written, or it doesn't start.
+    pub(crate) fn start(members: &[String]) -> Result<Self, ProcessError> {
+        let folder =
+            tempfile::Builder::new().prefix("bittrickle-bench-").tempdir().map_err(ProcessError::Folder)?;
+        let credentials = folder.path().join("credentials");
+        let lines: String = members.iter().map(|member| format!("{member} {PASSWORD}\n")).collect();
+        std::fs::write(&credentials, lines).map_err(ProcessError::Folder)?;
+        let data = folder.path().join("data");
+        let arguments: [&OsStr; 6] = [
+            "--listen".as_ref(),
+            "127.0.0.1:0".as_ref(),
+            "--data-dir".as_ref(),
+            data.as_os_str(),
+            "--credentials".as_ref(),
+            credentials.as_os_str(),
+        ];
+        let process = Process::start(Role::Server, &arguments)?;
+        Ok(Self { process, _folder: folder })
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl Process {
+    /// Starts the echo.
+    ///
+    /// # Errors
+    /// It doesn't start.
+    pub(crate) fn start_echo() -> Result<Self, ProcessError> {
+        Self::start(Role::Echo, &[])
+    }
+
+    fn start(role: Role, arguments: &[&OsStr]) -> Result<Self, ProcessError> {
+        let program = std::env::current_exe().map_err(ProcessError::Start)?;
+        let mut command = Command::new(program);
+        command.arg(role.argument()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(ProcessError::Start)?;
+        let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
+        // Guarded from here on, also while its address isn't known.
+        let mut process = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        process.address = listening_address(role, stdout)?;
+        Ok(process)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// CPU time it has used, in user space and in the kernel.
+    ///
+    /// # Errors
+    /// The operating system has no /proc, or the process has ended.
+    pub(crate) fn cpu_time(&self) -> Result<Duration, ProcessError> {
+        let path = PathBuf::from(format!("/proc/{}/stat", self.child.id()));
+        let stat = std::fs::read_to_string(&path)
+            .map_err(|error| ProcessError::CpuTime { path: path.clone(), error })?;
+        let ticks = cpu_ticks(&stat)
+            .ok_or_else(|| ProcessError::CpuTime { path, error: io::ErrorKind::InvalidData.into() })?;
+        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only for a process that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn listening_address(role: Role, stdout: ChildStdout) -> Result<SocketAddr, ProcessError> {
+    let silent = |_| ProcessError::Silent { role };
+    let deadline = Timespec::try_from(LISTENING_DEADLINE).expect("some seconds");
+    let ready = poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&deadline));
+    if ready.map_err(io::Error::from).map_err(silent)? == 0 {
+        return Err(ProcessError::Silent { role });
+    }
+    let mut line = String::new();
+    // A process writes its line in one piece, and one that has ended leaves an empty one.
+    if BufReader::new(stdout).read_line(&mut line).map_err(silent)? == 0 {
+        return Err(ProcessError::Silent { role });
+    }
+    let address = line.trim().trim_start_matches("listening on ").parse();
+    address.map_err(|source| ProcessError::NoAddress { role, line, source })
+}
+
+/// utime and stime of a line of /proc/PID/stat. The second field is the program's name in parentheses, and may hold
+/// anything; behind it, these are the 12th and the 13th.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11);
+    let user: u64 = times.next()?.parse().ok()?;
+    let system: u64 = times.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpu_time_is_found_behind_any_program_name() {
+        let stat = "77 (a) b (c)) S 1 77 77 0 -1 4194304 100 0 0 0 250 40 0 0 20 0 1 0 300 1 2 3";
+        assert_eq!(cpu_ticks(stat), Some(290));
+        assert_eq!(cpu_ticks("77 (cut) S 1"), None);
+    }
+}

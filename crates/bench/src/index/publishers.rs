@@ -1,0 +1,89 @@
+//! The members whose files are searched and located: they publish once, then stay online beside the measurements.
+
+use std::net::SocketAddr;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bittrickle_wire::Encoding;
+use bittrickle_wire::messages::{Heartbeat, Offer, Publish, Request};
+use bittrickle_wire::page::PageBuilder;
+
+use super::client::{Client, ClientError};
+use crate::catalog;
+
+/// Members who are online and offer files. They log out by silence when this value is dropped.
+#[derive(Debug)]
+pub(super) struct Publishers {
+    stop: Option<Sender<()>>,
+    heartbeats: Option<JoinHandle<()>>,
+}
+
+/// How many of them there are, each with one session.
+const PUBLISHERS: usize = 8;
+
+/// Every name has one publisher, and each of these many a second one: as with real files, most names are rare.
+const SHARED_EVERY: usize = 3;
+
+/// How often each says that it is still there; the index waits for 7 s.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// The publishers' names.
+pub(super) fn members() -> impl Iterator<Item = String> {
+    (0..PUBLISHERS).map(|number| format!("publisher-{number}"))
+}
+
+impl Publishers {
+    /// Logs them in and has them publish the first `names` files of the [`catalog`].
+    ///
+    /// # Errors
+    /// The server doesn't answer or refuses.
+    pub(super) fn publish(server: SocketAddr, names: usize) -> Result<Self, ClientError> {
+        let mut clients = Vec::new();
+        for (number, member) in members().enumerate() {
+            let mut client = Client::log_in(server, &member, number)?;
+            let own = |file: &usize| {
+                file % PUBLISHERS == number
+                    || (file.is_multiple_of(SHARED_EVERY) && (file + 1) % PUBLISHERS == number)
+            };
+            publish_all(&mut client, (0..names).filter(own).map(catalog::offer))?;
+            clients.push(client);
+        }
+        let (stop, stopped) = mpsc::channel();
+        let heartbeats = std::thread::spawn(move || {
+            while stopped.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
+                for client in &mut clients {
+                    if let Err(error) = client.ask(Request::Heartbeat(Heartbeat {})) {
+                        // The measurements notice: what they look for isn't there any more.
+                        eprintln!("a publisher has gone offline: {error}");
+                        return;
+                    }
+                }
+            }
+        });
+        Ok(Self { stop: Some(stop), heartbeats: Some(heartbeats) })
+    }
+}
+
+impl Drop for Publishers {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(heartbeats) = self.heartbeats.take() {
+            // It has printed what went wrong.
+            let _ = heartbeats.join();
+        }
+    }
+}
+
+/// Publishes file after file, as many in one request as fit.
+fn publish_all(client: &mut Client, offers: impl Iterator<Item = Offer>) -> Result<(), ClientError> {
+    let mut page = PageBuilder::new(Encoding::Bincode);
+    for offer in offers {
+        if let Err(offer) = page.push(offer) {
+            client.ask(Request::Publish(Publish { files: page.finish() }))?;
+            page = PageBuilder::new(Encoding::Bincode);
+            page.push(offer).expect("the first entry always fits");
+        }
+    }
+    client.ask(Request::Publish(Publish { files: page.finish() })).map(drop)
+}

@@ -1,0 +1,157 @@
+//! One realistic message of every kind. Lists are as full as one JSON datagram allows, and both encodings carry the
+//! same message, so that their figures can be compared.
+
+use bittrickle_wire::limits::{DATA_BYTES_MAX, UNPUBLISH_NAMES_MAX};
+use bittrickle_wire::messages::{
+    Content, Done, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers,
+    Locate, Located, LoggedIn, LoggedOut, Login, Logout, OwnFile, PeerEntry, Peers, Publish, Published,
+    RefusalCode, Refused, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
+};
+use bittrickle_wire::page::{Entry, PageBuilder};
+use bittrickle_wire::{
+    Encoding, Hex64, List, MemberName, Message, Password, Query, SourceAddress, TransferPort,
+};
+use bytes::Bytes;
+
+use crate::catalog;
+
+/// A message and how it travels.
+#[derive(Clone, Debug)]
+pub(crate) struct Sample {
+    /// Its kind's part of a figure's name.
+    pub(crate) name: &'static str,
+    /// How it travels.
+    pub(crate) carrier: Carrier,
+    /// The message.
+    pub(crate) message: Message,
+}
+
+/// Which codec a message goes through.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Carrier {
+    /// `DatagramCodec`: between peer and index.
+    Datagram,
+    /// `FrameCodec`: between peer and peer.
+    Stream,
+}
+
+/// One sample of every kind.
+pub(crate) fn every_kind() -> Vec<Sample> {
+    [requests(), replies(), transfer()].concat()
+}
+
+fn requests() -> Vec<Sample> {
+    let cursor = HitCursor { name: catalog::name(14), file_bytes: Some(catalog::size(14)) };
+    let source = SourceCursor { member: member(3), address: address(3) };
+    let login = Login {
+        member: member(0),
+        password: Password::new("correct horse battery").expect("a password"),
+        transfer_port: TransferPort::new(40_001).expect("a high port"),
+    };
+    let search = Search { text: Query::new("lecture").expect("a query"), after: Some(cursor) };
+    let locate = Locate { name: catalog::name(42), after: Some(source) };
+    let names = List::new((0..24).map(catalog::name).collect()).expect("a short list");
+    const { assert!(24 <= UNPUBLISH_NAMES_MAX) };
+    let request =
+        |name, request| Sample { name, carrier: Carrier::Datagram, message: Message::Request(request) };
+    vec![
+        request("login", Request::Login(login)),
+        request("heartbeat", Request::Heartbeat(Heartbeat {})),
+        request("logout", Request::Logout(Logout {})),
+        request("publish", Request::Publish(Publish { files: page(catalog::offer) })),
+        request("unpublish", Request::Unpublish(Unpublish { names })),
+        request("search", Request::Search(search)),
+        request("locate", Request::Locate(locate)),
+        request("list_peers", Request::ListPeers(ListPeers { after: Some(member(20)) })),
+        request("list_files", Request::ListFiles(ListFiles { after: Some(catalog::name(20)) })),
+    ]
+}
+
+fn replies() -> Vec<Sample> {
+    let boot_id = Hex64(0x9e37_79b9_7f4a_7c15);
+    let hit_cursor = HitCursor { name: catalog::name(11), file_bytes: Some(catalog::size(11)) };
+    let source_cursor = SourceCursor { member: member(7), address: address(7) };
+    let logged_in = LoggedIn { boot_id, heartbeat_ms: 2_000, offline_after_ms: 7_000 };
+    let heartbeat = HeartbeatReply { boot_id, offered: 312, digest: Hex64(0x0123_4567_89ab_cdef) };
+    let located = Located { members: 11, sources: page(source), next: Some(source_cursor) };
+    let refused = Refused::new(RefusalCode::NO_SESSION, "there is no session at this address; log in first");
+    let reply = |name, reply| Sample { name, carrier: Carrier::Datagram, message: Message::Reply(reply) };
+    vec![
+        reply("logged_in", Reply::LoggedIn(logged_in)),
+        reply("heartbeat_reply", Reply::HeartbeatReply(heartbeat)),
+        reply("logged_out", Reply::LoggedOut(LoggedOut {})),
+        reply("published", Reply::Published(Published { offered: 312 })),
+        reply("unpublished", Reply::Unpublished(Unpublished {})),
+        reply("found", Reply::Found(Found { hits: page(hit), next: Some(hit_cursor) })),
+        reply("located", Reply::Located(located)),
+        reply("peers", Reply::Peers(Peers { members: page(peer), next: Some(member(20)) })),
+        reply("files", Reply::Files(Files { files: page(own_file), next: Some(catalog::name(12)) })),
+        reply("refused", Reply::Refused(refused)),
+        Sample { name: "versions", carrier: Carrier::Datagram, message: Message::Versions(Versions::SPOKEN) },
+    ]
+}
+
+fn transfer() -> Vec<Sample> {
+    let data: Vec<u8> = (0..=u8::MAX).cycle().take(DATA_BYTES_MAX).collect();
+    let stream = |name, message| Sample { name, carrier: Carrier::Stream, message };
+    vec![
+        stream("fetch", Message::Fetch(Fetch { name: catalog::name(42) })),
+        stream("content", Message::Content(Content { file_bytes: catalog::size(42) })),
+        stream("data", Message::Data(Bytes::from(data))),
+        stream("done", Message::Done(Done {})),
+    ]
+}
+
+/// As many entries as one page holds in JSON, the longer encoding.
+fn page<T: Entry, const MAX: usize>(entry: impl Fn(usize) -> T) -> List<T, MAX> {
+    let mut page = PageBuilder::new(Encoding::Json);
+    let mut number = 0;
+    while page.push(entry(number)).is_ok() {
+        number += 1;
+    }
+    page.finish()
+}
+
+fn hit(number: usize) -> Hit {
+    let members = u32::try_from(1 + number % 9).expect("a digit");
+    let file_bytes = Some(catalog::size(number));
+    Hit { name: catalog::name(number), file_bytes, members, sources: members / 2 }
+}
+
+fn source(number: usize) -> Source {
+    let file_bytes = Some(catalog::size(number));
+    Source { member: member(number), address: address(number), file_bytes, legacy: number % 4 == 3 }
+}
+
+fn peer(number: usize) -> PeerEntry {
+    PeerEntry { name: member(number), sessions: 1 }
+}
+
+fn own_file(number: usize) -> OwnFile {
+    OwnFile { name: catalog::name(number), file_bytes: Some(catalog::size(number)), sources: 1 }
+}
+
+fn member(number: usize) -> MemberName {
+    MemberName::new(&format!("student{number:04}")).expect("letters and digits are a name")
+}
+
+fn address(number: usize) -> SourceAddress {
+    let address = format!("192.0.2.{}:{}", 1 + number % 250, 40_000 + number % 20_000);
+    SourceAddress::new(address.parse().expect("an address")).expect("a unicast address and a high port")
+}
+
+#[cfg(test)]
+mod tests {
+    use bittrickle_wire::Kind;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_has_one_sample() {
+        let samples = every_kind();
+        assert_eq!(samples.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            assert!(samples.iter().any(|sample| sample.message.kind() == kind), "{kind:?}");
+        }
+    }
+}

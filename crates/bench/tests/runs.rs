@@ -1,0 +1,55 @@
+//! Both benchmarks run to their end and print what scripts read. The figures themselves are nobody's promise here.
+
+use std::collections::BTreeMap;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+#[test]
+fn codec_measures_every_kind_in_every_encoding_that_carries_it() {
+    let figures = figures(&["codec", "--quick", "--json"]);
+    for name in ["codec.search.json.encode", "codec.found.json.decode", "codec.data.raw.encode"] {
+        assert!(figures[name]["value"].as_f64().unwrap() > 0.0, "{name}");
+        assert_eq!(figures[name]["unit"], "ns/message");
+    }
+    let bincode = &figures["codec.search.bincode.decode"];
+    let ratio = bincode["value"].as_f64().unwrap() / bincode["floor"].as_f64().unwrap();
+    assert_eq!(bincode["floor"], figures["codec.search.json.decode"]["value"]);
+    assert!((bincode["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
+    // 22 kinds in two encodings and 2 raw ones, written and read.
+    assert_eq!(figures.len(), 2 * (22 * 2 + 2));
+}
+
+#[test]
+fn index_measures_every_scenario_beside_the_echo() {
+    let figures = figures(&["index", "--seconds", "0.05", "--names", "1000", "--sessions", "17", "--json"]);
+    for name in ["index.heartbeat", "index.search", "index.locate"] {
+        assert!(figures[name]["value"].as_f64().unwrap() > 0.0, "{name}");
+        assert!(figures[name]["floor"].as_f64().unwrap() > 0.0, "{name}");
+        assert_eq!(figures[name]["unit"], "replies/s");
+        assert_eq!(figures[&format!("{name}.cpu")]["unit"], "s/million");
+    }
+    assert_eq!(figures.len(), 6);
+}
+
+#[test]
+fn a_wrong_command_line_is_explained() {
+    let output = bench(&["index", "--seconds", "none"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--seconds"));
+}
+
+fn figures(arguments: &[&str]) -> BTreeMap<String, Value> {
+    let output = bench(arguments);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {stderr}");
+    let stdout = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    let line = |line: &str| serde_json::from_str::<Value>(line).expect("every line is one JSON object");
+    let name = |line: &Value| line["name"].as_str().expect("every line has a name").to_owned();
+    stdout.lines().map(line).map(|line| (name(&line), line)).collect()
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bittrickle-bench"));
+    command.args(arguments).output().expect("cargo has just built it")
+}

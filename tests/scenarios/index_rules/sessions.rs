@@ -1,0 +1,308 @@
+//! Sessions: how they begin, what keeps them, and what ends them (BT-2.2, BT-2.3, BT-2.4).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bittrickle_server::index::Limits;
+use bittrickle_tests::samples;
+use bittrickle_wire::Hex64;
+use bittrickle_wire::messages::{LoggedIn, RefusalCode, Reply, Request};
+use sha2::{Digest as _, Sha256};
+
+use super::{BOOT_ID, LAST_MOMENT, World, is_refused, local, publish, seconds, small_limits};
+
+/// BT-2.3-1
+#[test]
+fn a_login_starts_a_session_where_name_and_password_are_right() {
+    let mut world = World::new();
+    for (member, password) in [("alice", "wrong"), ("alice", "PW"), ("alice", "pw2"), ("Alice", "pw"), ("mallory", "pw")] {
+        let reply = world.ask(2_000, samples::login(member, password, 2_000));
+        assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{member} {password}: {reply:?}");
+        assert_eq!(world.index.session_count(), 0);
+    }
+    let reply = world.ask(2_000, samples::login("alice", "pw", 2_000));
+    let expected = LoggedIn { boot_id: BOOT_ID, heartbeat_ms: 2_000, offline_after_ms: 7_000 };
+    assert_eq!(reply, Reply::LoggedIn(expected));
+    assert_eq!(world.index.session_count(), 1);
+}
+
+/// BT-2.2-4, BT-2.3-1: a session is its address and port, and nothing else.
+#[test]
+fn a_request_from_an_address_without_a_session_is_refused_with_code_5() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    let elsewhere: [SocketAddr; 3] =
+        [local(2_001), "127.0.0.2:2000".parse().unwrap(), "[::1]:2000".parse().unwrap()];
+    for (name, request) in samples::requests() {
+        for from in elsewhere {
+            let reply = world.ask_from(from, request.clone());
+            match request {
+                Request::Login(_) => assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{name}"),
+                Request::Logout(_) => assert!(matches!(reply, Reply::LoggedOut(_)), "{name}"),
+                _ => assert!(is_refused(&reply, RefusalCode::NO_SESSION), "{name} from {from}: {reply:?}"),
+            }
+        }
+    }
+    assert_eq!((world.index.session_count(), world.index.publication_count()), (1, 0));
+}
+
+/// BT-2.3-4: to the nanosecond.
+#[test]
+fn a_session_is_over_after_seven_seconds_of_silence() {
+    let mut world = World::new();
+    for (silence, open) in [(LAST_MOMENT, true), (seconds(7.0), false), (seconds(7_000.0), false)] {
+        world.log_in(2_000, "alice");
+        world.wait(silence);
+        assert_eq!(world.is_logged_in(2_000), open, "after {silence:?}");
+        assert_eq!(world.index.session_count(), usize::from(open));
+    }
+}
+
+/// BT-2.3-4
+#[test]
+fn any_request_of_a_session_is_a_sign_of_life() {
+    for (name, request) in samples::requests() {
+        if matches!(request, Request::Login(_) | Request::Logout(_)) {
+            continue;
+        }
+        let mut world = World::with(Limits { publications_per_member: 1, ..Limits::default() });
+        world.log_in(2_000, "alice");
+        for _ in 0..3 {
+            world.wait(LAST_MOMENT);
+            let reply = world.ask(2_000, request.clone());
+            assert!(!is_refused(&reply, RefusalCode::NO_SESSION), "{name}: {reply:?}");
+        }
+        world.wait(seconds(7.0));
+        assert!(!world.is_logged_in(2_000), "{name} counts from when it came");
+    }
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.log_in(2_000, "alice");
+        world.publish(2_000, &[("a", 1)]);
+        world.wait(LAST_MOMENT);
+    }
+    world.log_in(2_000, "alice");
+    assert_eq!(world.heartbeat(2_000).offered, 1, "a second login is a sign of life too");
+}
+
+/// BT-2.3-4: what others ask doesn't keep a session, nor does it take one's place.
+#[test]
+fn a_sign_of_life_is_for_one_session_only() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "alice");
+    world.log_in(2_002, "bob");
+    for _ in 0..7 {
+        world.wait(seconds(1.0));
+        world.heartbeat(2_001);
+        world.ask(2_003, samples::login("alice", "wrong", 2_000));
+    }
+    assert!(!world.is_logged_in(2_000) && !world.is_logged_in(2_002) && world.is_logged_in(2_001));
+}
+
+/// BT-2.3-2
+#[test]
+fn a_second_login_of_the_same_member_keeps_the_session_and_its_offers() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "bob");
+    world.publish(2_000, &[("a", 1), ("b", 2)]);
+    let before = world.view(2_000, &[]);
+    let seen = world.view(2_001, &["a", "b"]);
+    world.log_in(2_000, "alice");
+    assert_eq!(world.view(2_000, &[]), before);
+    assert_eq!(world.view(2_001, &["a", "b"]), seen);
+}
+
+/// BT-2.3-2: of another member, or with another transfer port.
+#[test]
+fn a_login_from_the_same_address_that_differs_ends_the_old_session() {
+    for (member, port) in [("bob", 2_000), ("bob", 3_000), ("alice", 3_000)] {
+        let mut world = World::new();
+        world.log_in(2_000, "alice");
+        world.log_in(2_001, "carol");
+        world.publish(2_000, &[("a", 1)]);
+        let reply = world.ask(2_000, samples::login(member, "pw", port));
+        assert!(matches!(reply, Reply::LoggedIn(_)), "{member}: {reply:?}");
+        assert_eq!(world.index.session_count(), 2, "{member} {port}");
+        assert_eq!(world.heartbeat(2_000).offered, 0, "what the old session offered is not the new one's");
+        assert_eq!(world.hits(2_001, ""), [("a".to_owned(), Some(1), 1, 0)], "the publication stays");
+        world.publish(2_000, &[("b", 1)]);
+        assert_eq!(world.sources(2_001, "b"), [(member.to_owned(), format!("127.0.0.1:{port}"))]);
+    }
+}
+
+/// BT-2.3-2: one of the two peers has gone.
+#[test]
+fn a_login_ends_the_members_other_session_with_the_same_transfer_address() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.publish(2_000, &[("a", 1)]);
+    world.log_in(2_002, "carol");
+    let reply = world.ask(2_001, samples::login("alice", "pw", 2_000));
+    assert!(matches!(reply, Reply::LoggedIn(_)));
+    assert!(!world.is_logged_in(2_000) && world.is_logged_in(2_001));
+    assert_eq!(world.sources(2_002, "a"), [], "the new session has not offered it yet");
+
+    let other_member = samples::login("bob", "pw", 2_000);
+    let other_ip = samples::login("alice", "pw", 2_000);
+    assert!(matches!(world.ask(2_003, other_member), Reply::LoggedIn(_)));
+    assert!(matches!(world.ask_from("127.0.0.2:2004".parse().unwrap(), other_ip), Reply::LoggedIn(_)));
+    assert!(world.is_logged_in(2_001), "another member's, and another address's, are other peers");
+    assert_eq!(world.index.session_count(), 4);
+}
+
+/// BT-2.3-3, BT-5.3-2, BT-2.10-1
+#[test]
+fn a_login_beyond_the_limits_is_refused_with_code_7_and_nothing_is_dropped() {
+    let mut world = World::with(small_limits());
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "alice");
+    world.publish(2_000, &[("a", 1)]);
+    let third = samples::login("alice", "pw", 2_002);
+    assert!(is_refused(&world.ask(2_002, third.clone()), RefusalCode::LIMIT_REACHED), "two of one member");
+    world.log_in(2_003, "bob");
+    world.log_in(2_004, "carol");
+    let before = world.view(2_003, &["a"]);
+    let fifth = world.ask(2_005, samples::login("dave", "pw", 2_005));
+    assert!(is_refused(&fifth, RefusalCode::LIMIT_REACHED), "four in all: {fifth:?}");
+    assert_eq!(world.view(2_003, &["a"]), before);
+
+    world.log_in(2_000, "alice");
+    assert_eq!(world.index.session_count(), 4, "a login that is repeated takes no more room");
+    world.log_out(2_001);
+    assert!(matches!(world.ask(2_002, third), Reply::LoggedIn(_)), "there is room again");
+    world.wait(seconds(7.0));
+    for (port, member) in [(3_000, "alice"), (3_001, "bob"), (3_002, "carol"), (3_003, "dave")] {
+        world.log_in(port, member);
+    }
+}
+
+/// BT-2.3-3, BT-5.3-2: sessions of either format take room.
+#[test]
+fn legacy_sessions_count_among_all_sessions() {
+    let mut world = World::with(small_limits());
+    for (member, port) in [("alice", 2_000), ("bob", 2_001), ("carol", 2_002), ("dave", 2_003)] {
+        assert!(world.legacy_log_in(member, port));
+    }
+    let reply = world.ask(2_004, samples::login("zoë", "pw", 2_004));
+    assert!(is_refused(&reply, RefusalCode::LIMIT_REACHED), "{reply:?}");
+    assert!(!world.legacy_log_in("zoë", 2_004));
+    assert_eq!(world.index.session_count(), 4);
+    world.log_in(2_000, "alice");
+    assert_eq!(world.index.session_count(), 4, "a framed session took the place of the member's legacy one");
+}
+
+/// BT-2.3-5
+#[test]
+fn a_framed_login_ends_the_members_legacy_session_and_keeps_legacy_logins_out() {
+    let mut world = World::new();
+    assert!(world.legacy_log_in("alice", 2_000) && world.legacy_log_in("bob", 2_001));
+    let lap = |member: &str| format!(r#"{{"type":"lap","username":"{member}"}}"#);
+    assert!(world.legacy("127.0.0.1", &lap("alice")).contains("success"));
+    world.log_in(2_002, "alice");
+    assert!(world.legacy("127.0.0.1", &lap("alice")).contains("Unknown user"));
+    assert!(world.legacy("127.0.0.1", &lap("bob")).contains("success"), "another member's legacy session stays");
+    assert!(!world.legacy_log_in("alice", 2_000));
+    world.wait(LAST_MOMENT);
+    assert!(!world.legacy_log_in("alice", 2_000), "as long as the framed session is open");
+    assert!(world.is_logged_in(2_002));
+    world.log_out(2_002);
+    assert!(world.legacy_log_in("alice", 2_000));
+}
+
+/// BT-2.3-6
+#[test]
+fn a_logout_ends_the_session_at_once_and_is_always_answered() {
+    let mut world = World::new();
+    world.log_out(2_000);
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "bob");
+    world.publish(2_000, &[("a", 1)]);
+    world.log_out(2_000);
+    world.log_out(2_000);
+    assert!(!world.is_logged_in(2_000) && world.is_logged_in(2_001));
+    assert_eq!(world.hits(2_001, ""), [("a".to_owned(), Some(1), 1, 0)], "nothing is on offer, the publication stays");
+}
+
+/// BT-2.4-3
+#[test]
+fn a_heartbeat_is_answered_with_the_sum_of_what_is_on_offer() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    let mut offered: Vec<String> = vec![];
+    let check = |world: &mut World, offered: &[String]| {
+        let reply = world.heartbeat(2_000);
+        let sum = offered.iter().map(|name| name_digest(name)).fold(0, u64::wrapping_add);
+        assert_eq!((reply.offered as usize, reply.digest, reply.boot_id), (offered.len(), Hex64(sum), BOOT_ID));
+    };
+    check(&mut world, &offered);
+    for round in 0..40 {
+        let name = format!("é {round}.bin");
+        world.publish(2_000, &[(&name, round), (&name, round + 1)]);
+        offered.push(name);
+        if round % 3 == 0 {
+            let gone = offered.remove(offered.len() / 2);
+            world.unpublish(2_000, &[&gone, "never there"]);
+        }
+        check(&mut world, &offered);
+    }
+    world.log_in(2_001, "alice");
+    world.publish(2_001, &[("another session's", 1)]);
+    check(&mut world, &offered);
+    assert_eq!(name_digest("notes.txt").to_be_bytes()[..4], *Sha256::digest(b"notes.txt").first_chunk::<4>().unwrap());
+}
+
+/// BT-2.2-3: the answer is the same, and nothing more changes.
+#[test]
+fn every_request_can_be_repeated() {
+    let mut world = World::with(small_limits());
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "bob");
+    world.publish(2_001, &[("b", 1)]);
+    let steps = [
+        samples::login("alice", "pw", 2_000),
+        publish(&[("a", 1), ("b", 2), ("c", 3), ("d", 4)]),
+        super::heartbeat(),
+        publish(&[("a", 5)]),
+        publish(&[("one too many", 5)]),
+        samples::search("b", None),
+        samples::locate("b", None),
+        super::unpublish(&["a", "c", "not there"]),
+        Request::ListPeers(bittrickle_wire::messages::ListPeers { after: None }),
+        Request::ListFiles(bittrickle_wire::messages::ListFiles { after: None }),
+        samples::login("alice", "wrong", 2_000),
+        samples::login("carol", "pw", 2_000),
+        Request::Logout(bittrickle_wire::messages::Logout {}),
+    ];
+    for request in steps {
+        let first = world.ask(2_000, request.clone());
+        let seen = world.view(2_001, &["a", "b", "c", "d"]);
+        for _ in 0..4 {
+            world.wait(Duration::from_millis(500));
+            assert_eq!(world.ask(2_000, request.clone()), first, "{request:?}");
+            assert_eq!(world.view(2_001, &["a", "b", "c", "d"]), seen, "{request:?}");
+        }
+    }
+}
+
+/// BT-2.2-5
+#[test]
+fn an_address_that_is_handed_out_was_seen_by_the_index_itself() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    for (from, port, expected) in
+        [("127.0.0.9:4000", 5_000, "127.0.0.9:5000"), ("[::1]:4001", 5_001, "[::1]:5001"), ("127.1.2.3:4002", 65_535, "127.1.2.3:65535")]
+    {
+        let from: SocketAddr = from.parse().unwrap();
+        world.ask_from(from, samples::login("bob", "pw", port));
+        world.ask_from(from, publish(&[(&format!("{port}"), 1)]));
+        assert_eq!(world.sources(2_000, &format!("{port}")), [("bob".to_owned(), expected.to_owned())]);
+    }
+}
+
+/// The first 8 bytes of the name's SHA-256, as a big-endian number.
+fn name_digest(name: &str) -> u64 {
+    let hash = Sha256::digest(name.as_bytes());
+    hash.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
