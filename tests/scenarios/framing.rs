@@ -316,7 +316,7 @@ fn good(received: Received) -> Frame {
     }
 }
 
-/// An index that knows alice, with a session of hers at [`samples::address`]'s first loopback port.
+/// An index that knows alice, who has logged in from [`from`] and offers one file.
 fn responder(now: Instant) -> Responder {
     let credentials = Credentials::parse("alice wonderland").unwrap();
     let mut index = Index::new(Hex64(7), credentials, Limits::default());

@@ -12,9 +12,10 @@ use bittrickle_server::credentials::Credentials;
 use bittrickle_server::index::{Index, Limits};
 use bittrickle_tests::samples;
 use bittrickle_wire::messages::{
-    Files, Found, Heartbeat, HeartbeatReply, ListFiles, ListPeers, Located, Logout, Peers, RefusalCode, Reply, Request,
+    Files, Found, Heartbeat, HeartbeatReply, ListFiles, ListPeers, Located, Logout, Peers, RefusalCode,
+    Reply, Request,
 };
-use bittrickle_wire::{DatagramCodec, Encoding, Frame, Hex64, Message, legacy};
+use bittrickle_wire::{DatagramCodec, Encoding, FileBytes, Frame, Hex64, Message, legacy};
 use bytes::BytesMut;
 use tokio_util::codec::Encoder as _;
 
@@ -43,7 +44,11 @@ impl World {
     fn of_members(limits: Limits, members: &[&str]) -> Self {
         let file: Vec<String> = members.iter().map(|member| format!("{member} pw")).collect();
         let credentials = Credentials::parse(&file.join("\n")).unwrap();
-        Self { index: Index::new(BOOT_ID, credentials, limits), now: Instant::now(), encoding: Encoding::Bincode }
+        Self {
+            index: Index::new(BOOT_ID, credentials, limits),
+            now: Instant::now(),
+            encoding: Encoding::Bincode,
+        }
     }
 
     fn wait(&mut self, duration: Duration) {
@@ -61,7 +66,10 @@ impl World {
         let frame = Frame { request_id: 1, encoding: self.encoding, message: Message::Reply(reply.clone()) };
         let mut datagram = BytesMut::new();
         let written = DatagramCodec.encode(frame, &mut datagram);
-        assert!(written.is_ok() && datagram.len() <= 1_200, "the answer fits a datagram: {written:?} {reply:?}");
+        assert!(
+            written.is_ok() && datagram.len() <= 1_200,
+            "the answer fits a datagram: {written:?} {reply:?}"
+        );
         reply
     }
 
@@ -105,7 +113,12 @@ impl World {
         self.search_after(port, text, None)
     }
 
-    fn search_after(&mut self, port: u16, text: &str, after: Option<bittrickle_wire::messages::HitCursor>) -> Found {
+    fn search_after(
+        &mut self,
+        port: u16,
+        text: &str,
+        after: Option<bittrickle_wire::messages::HitCursor>,
+    ) -> Found {
         match self.ask(port, samples::search(text, after)) {
             Reply::Found(found) => found,
             other => panic!("{other:?}"),
@@ -116,7 +129,10 @@ impl World {
     fn hits(&mut self, port: u16, text: &str) -> Vec<(String, Option<u64>, u32, u32)> {
         let found = self.search(port, text);
         let hits = found.hits.iter();
-        hits.map(|hit| (hit.name.as_str().to_owned(), hit.file_bytes.map(|b| b.bytes()), hit.members, hit.sources)).collect()
+        hits.map(|hit| {
+            (hit.name.as_str().to_owned(), hit.file_bytes.map(FileBytes::bytes), hit.members, hit.sources)
+        })
+        .collect()
     }
 
     fn locate(&mut self, port: u16, name: &str) -> Located {
@@ -130,7 +146,9 @@ impl World {
     fn sources(&mut self, port: u16, name: &str) -> Vec<(String, String)> {
         let located = self.locate(port, name);
         let sources = located.sources.iter();
-        sources.map(|source| (source.member.as_str().to_owned(), source.address.socket_address().to_string())).collect()
+        sources
+            .map(|source| (source.member.as_str().to_owned(), source.address.socket_address().to_string()))
+            .collect()
     }
 
     fn peers(&mut self, port: u16) -> Peers {
@@ -169,7 +187,11 @@ impl World {
 
     /// Everything that the session at this port can see, and the counts.
     fn view(&mut self, port: u16, names: &[&str]) -> String {
-        let mut view = format!("{} sessions, {} publications", self.index.session_count(), self.index.publication_count());
+        let mut view = format!(
+            "{} sessions, {} publications",
+            self.index.session_count(),
+            self.index.publication_count()
+        );
         let mut requests = vec![samples::search("", None), Request::ListPeers(ListPeers { after: None })];
         requests.extend([Request::ListFiles(ListFiles { after: None }), heartbeat()]);
         requests.extend(names.iter().map(|name| samples::locate(name, None)));

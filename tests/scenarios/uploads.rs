@@ -142,7 +142,8 @@ fn a_stream_that_can_not_be_read_is_closed() {
     for bytes in [&b"HELLO"[..], b"{\"type\": \"lap\"}", &huge, &[0xb7, 1, 0x40]] {
         let mut stream = connect(port);
         stream.write_all(bytes).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // The other side may have closed already.
+        let _ = stream.shutdown(std::net::Shutdown::Write);
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         assert_eq!(rest, b"", "{bytes:?}");

@@ -1,6 +1,7 @@
 //! Texts, numbers, addresses and lists: what each may be, in every decoder (BT-2.1).
 
 mod escaping;
+mod labels;
 mod names;
 
 use std::fmt::Debug;
@@ -253,7 +254,11 @@ proptest! {
 
     /// BT-2.1-8, BT-1.5-4
     #[test]
-    fn addresses_come_through_both_encodings(ip in any::<std::net::IpAddr>(), port in 1_024..=u16::MAX, text in "\\PC{0,40}") {
+    fn addresses_and_queries_come_through_both_encodings(
+        ip in any::<std::net::IpAddr>(),
+        port in 1_024..=u16::MAX,
+        text in "\\PC{0,40}",
+    ) {
         if let Ok(address) = SourceAddress::new(SocketAddr::new(ip, port)) {
             assert_comes_through(&SourceCursor { member: samples::member("m"), address });
         }
@@ -275,7 +280,8 @@ fn is_invisible(character: char) -> bool {
     is_control(character)
         || matches!(
             u32::from(character),
-            0xad | 0x34f | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xfff9..=0xfffb
+            0xad | 0x34f | 0x61c | 0x180e | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
+                | 0xfeff | 0xfff9..=0xfffb
                 | 0xe0000..=0xe007f
         )
 }

@@ -18,8 +18,8 @@ use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use crate::project;
 
-const ABOUT: &str = "Frames in hexadecimal, header included, beside what they say: every kind in both encodings, or raw. \
-                     The request ids are the first four letters of the names.";
+const ABOUT: &str = "Frames in hexadecimal, header included, beside what they say: every kind in both \
+                     encodings, or raw. The request ids are the first four letters of the names.";
 
 /// BT-1.5-1, BT-1.5-3, BT-1.5-4: the file can't go stale.
 #[test]

@@ -51,7 +51,10 @@ fn all_files_of_a_request_are_published_or_none() {
     world.log_in(2_002, "carol");
     world.publish(2_000, &[("a1", 1), ("a2", 1), ("a3", 1)]);
     let names = ["a1", "a2", "a3", "a4", "a5", "b1", "b2", "b3"];
-    let refused = [(2_000, vec![("a1", 9), ("a4", 1), ("a5", 1)]), (2_001, vec![("a1", 9), ("b1", 1), ("b2", 1), ("b3", 1)])];
+    let refused = [
+        (2_000, vec![("a1", 9), ("a4", 1), ("a5", 1)]),
+        (2_001, vec![("a1", 9), ("b1", 1), ("b2", 1), ("b3", 1)]),
+    ];
     for (port, files) in refused {
         let before = world.view(2_002, &names);
         let own = world.view(port, &names);
@@ -119,7 +122,10 @@ fn unpublishing_ends_the_offer_and_withdraws_what_no_other_session_offers() {
     assert_eq!(world.heartbeat(2_000).offered, 0);
     assert_eq!(world.heartbeat(2_001).offered, 2, "what the other session offers is untouched");
     assert_eq!(world.heartbeat(2_002).offered, 1);
-    assert_eq!(world.hits(2_002, ""), [("both".to_owned(), Some(1), 1, 1), ("other".to_owned(), Some(1), 1, 1)]);
+    assert_eq!(
+        world.hits(2_002, ""),
+        [("both".to_owned(), Some(1), 1, 1), ("other".to_owned(), Some(1), 1, 1)]
+    );
     assert_eq!(world.sources(2_002, "both"), [("alice".to_owned(), "127.0.0.1:2001".to_owned())]);
     world.unpublish(2_001, &["both", "other"]);
     assert_eq!(world.hits(2_002, ""), []);
@@ -184,7 +190,9 @@ fn a_request_without_a_session_changes_nothing() {
     world.log_in(2_000, "alice");
     world.publish(2_000, &[("a", 1)]);
     let before = world.view(2_000, &["a"]);
-    for request in [publish(&[("a", 9), ("b", 1)]), super::unpublish(&["a"]), samples::login("alice", "no", 2_000)] {
+    for request in
+        [publish(&[("a", 9), ("b", 1)]), super::unpublish(&["a"]), samples::login("alice", "no", 2_000)]
+    {
         let reply = world.ask(2_001, request);
         assert!(matches!(reply, Reply::Refused(_)), "{reply:?}");
         assert_eq!(world.view(2_000, &["a"]), before);

@@ -15,7 +15,9 @@ use super::{BOOT_ID, LAST_MOMENT, World, is_refused, local, publish, seconds, sm
 #[test]
 fn a_login_starts_a_session_where_name_and_password_are_right() {
     let mut world = World::new();
-    for (member, password) in [("alice", "wrong"), ("alice", "PW"), ("alice", "pw2"), ("Alice", "pw"), ("mallory", "pw")] {
+    for (member, password) in
+        [("alice", "wrong"), ("alice", "PW"), ("alice", "pw2"), ("Alice", "pw"), ("mallory", "pw")]
+    {
         let reply = world.ask(2_000, samples::login(member, password, 2_000));
         assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{member} {password}: {reply:?}");
         assert_eq!(world.index.session_count(), 0);
@@ -37,7 +39,9 @@ fn a_request_from_an_address_without_a_session_is_refused_with_code_5() {
         for from in elsewhere {
             let reply = world.ask_from(from, request.clone());
             match request {
-                Request::Login(_) => assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{name}"),
+                Request::Login(_) => {
+                    assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{name}");
+                }
                 Request::Logout(_) => assert!(matches!(reply, Reply::LoggedOut(_)), "{name}"),
                 _ => assert!(is_refused(&reply, RefusalCode::NO_SESSION), "{name} from {from}: {reply:?}"),
             }
@@ -202,7 +206,10 @@ fn a_framed_login_ends_the_members_legacy_session_and_keeps_legacy_logins_out() 
     assert!(world.legacy("127.0.0.1", &lap("alice")).contains("success"));
     world.log_in(2_002, "alice");
     assert!(world.legacy("127.0.0.1", &lap("alice")).contains("Unknown user"));
-    assert!(world.legacy("127.0.0.1", &lap("bob")).contains("success"), "another member's legacy session stays");
+    assert!(
+        world.legacy("127.0.0.1", &lap("bob")).contains("success"),
+        "another member's legacy session stays"
+    );
     assert!(!world.legacy_log_in("alice", 2_000));
     world.wait(LAST_MOMENT);
     assert!(!world.legacy_log_in("alice", 2_000), "as long as the framed session is open");
@@ -222,7 +229,11 @@ fn a_logout_ends_the_session_at_once_and_is_always_answered() {
     world.log_out(2_000);
     world.log_out(2_000);
     assert!(!world.is_logged_in(2_000) && world.is_logged_in(2_001));
-    assert_eq!(world.hits(2_001, ""), [("a".to_owned(), Some(1), 1, 0)], "nothing is on offer, the publication stays");
+    assert_eq!(
+        world.hits(2_001, ""),
+        [("a".to_owned(), Some(1), 1, 0)],
+        "nothing is on offer, the publication stays"
+    );
 }
 
 /// BT-2.4-3
@@ -234,7 +245,10 @@ fn a_heartbeat_is_answered_with_the_sum_of_what_is_on_offer() {
     let check = |world: &mut World, offered: &[String]| {
         let reply = world.heartbeat(2_000);
         let sum = offered.iter().map(|name| name_digest(name)).fold(0, u64::wrapping_add);
-        assert_eq!((reply.offered as usize, reply.digest, reply.boot_id), (offered.len(), Hex64(sum), BOOT_ID));
+        assert_eq!(
+            (reply.offered as usize, reply.digest, reply.boot_id),
+            (offered.len(), Hex64(sum), BOOT_ID)
+        );
     };
     check(&mut world, &offered);
     for round in 0..40 {
@@ -250,7 +264,10 @@ fn a_heartbeat_is_answered_with_the_sum_of_what_is_on_offer() {
     world.log_in(2_001, "alice");
     world.publish(2_001, &[("another session's", 1)]);
     check(&mut world, &offered);
-    assert_eq!(name_digest("notes.txt").to_be_bytes()[..4], *Sha256::digest(b"notes.txt").first_chunk::<4>().unwrap());
+    assert_eq!(
+        name_digest("notes.txt").to_be_bytes()[..4],
+        *Sha256::digest(b"notes.txt").first_chunk::<4>().unwrap()
+    );
 }
 
 /// BT-2.2-3: the answer is the same, and nothing more changes.
@@ -291,9 +308,11 @@ fn every_request_can_be_repeated() {
 fn an_address_that_is_handed_out_was_seen_by_the_index_itself() {
     let mut world = World::new();
     world.log_in(2_000, "alice");
-    for (from, port, expected) in
-        [("127.0.0.9:4000", 5_000, "127.0.0.9:5000"), ("[::1]:4001", 5_001, "[::1]:5001"), ("127.1.2.3:4002", 65_535, "127.1.2.3:65535")]
-    {
+    for (from, port, expected) in [
+        ("127.0.0.9:4000", 5_000, "127.0.0.9:5000"),
+        ("[::1]:4001", 5_001, "[::1]:5001"),
+        ("127.1.2.3:4002", 65_535, "127.1.2.3:65535"),
+    ] {
         let from: SocketAddr = from.parse().unwrap();
         world.ask_from(from, samples::login("bob", "pw", port));
         world.ask_from(from, publish(&[(&format!("{port}"), 1)]));

@@ -42,7 +42,10 @@ proptest! {
 
     /// Narrow, wide and invisible characters, whose columns are known: never wider, and cut no earlier than needed.
     #[test]
-    fn a_text_that_is_cut_fills_its_columns_and_no_more(text in "[a-zé日本語\u{1b}\u{202e}]{0,40}", columns in 1..60_usize) {
+    fn a_text_that_is_cut_fills_its_columns_and_no_more(
+        text in "[a-zé日本語\u{1b}\u{202e}]{0,40}",
+        columns in 1..60_usize,
+    ) {
         let width = |c: char| match c {
             '\u{1b}' => "\\u{1b}".len(),
             '\u{202e}' => "\\u{202e}".len(),

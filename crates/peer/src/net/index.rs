@@ -81,6 +81,9 @@ pub enum IndexError {
 /// Most pages of one answer that are asked for: no index can make its peers ask for ever.
 const PAGES_MAX: usize = 100_000;
 
+/// Most pages of sources that are asked for.
+const SOURCE_PAGES_MAX: usize = 8;
+
 impl Index {
     /// Publishes a file.
     ///
@@ -207,23 +210,31 @@ impl Index {
         Ok(Listing { entries, empty })
     }
 
-    /// Where a file can be fetched from: the first page of sources, which is enough to try.
+    /// Where a file can be fetched from: a few pages of sources, as some may just have gone.
     ///
     /// # Errors
     /// The name can't be asked for; the index refuses or doesn't answer, or names an address that can't be one.
     pub async fn locate(&self, label: &str) -> Result<Found, IndexError> {
         match self {
             Self::Framed(index) => {
-                let locate = Locate { name: FileName::new(label)?, after: None };
-                let Reply::Located(located) = index.call(Request::Locate(locate)).await? else {
-                    return Ok(Found { published: false, sources: Vec::new() });
-                };
-                let sources = located.sources.into_vec().into_iter().map(|source| SourceAt {
-                    member: Some(source.member.as_str().to_owned()),
-                    address: source.address.socket_address(),
-                    legacy: source.legacy,
-                });
-                Ok(Found { published: located.members > 0, sources: sources.collect() })
+                let name = FileName::new(label)?;
+                let mut found = Found { published: false, sources: Vec::new() };
+                let mut after = None;
+                for _ in 0..SOURCE_PAGES_MAX {
+                    let locate = Locate { name: name.clone(), after };
+                    let Reply::Located(page) = index.call(Request::Locate(locate)).await? else { break };
+                    found.published |= page.members > 0;
+                    found.sources.extend(page.sources.iter().map(|source| SourceAt {
+                        member: Some(source.member.as_str().to_owned()),
+                        address: source.address.socket_address(),
+                        legacy: source.legacy,
+                    }));
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                Ok(found)
             }
             Self::Legacy(index) => {
                 let peer = index.locate(label).await?;
