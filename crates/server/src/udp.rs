@@ -18,6 +18,9 @@ const READ_BYTES: usize = DATAGRAM_BYTES_MAX + 1;
 /// Datagrams answered in a row before timers and signals get their turn.
 const BURST: usize = 256;
 
+/// Errors in a row, without one datagram between them, after which the socket is given up.
+const RECEIVE_ERRORS_MAX: u32 = 1_000;
+
 /// How often sessions are expired when no request does it, and how often counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,7 @@ pub async fn serve(
     tokio::pin!(stop);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut errors = 0;
     let mut ticks = 0_u32;
     let mut reported = Counters::default();
     loop {
@@ -51,13 +55,13 @@ pub async fn serve(
             }
             readable = socket.readable() => {
                 readable?;
-                answer_burst(&socket, &mut responder)?;
+                answer_burst(&socket, &mut responder, &mut errors)?;
             }
         }
     }
 }
 
-fn answer_burst(socket: &UdpSocket, responder: &mut Responder) -> io::Result<()> {
+fn answer_burst(socket: &UdpSocket, responder: &mut Responder, errors: &mut u32) -> io::Result<()> {
     let mut out = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
     let mut datagram = BytesMut::with_capacity(READ_BYTES);
     for _ in 0..BURST {
@@ -66,10 +70,15 @@ fn answer_burst(socket: &UdpSocket, responder: &mut Responder) -> io::Result<()>
         let (_, from) = match socket.try_recv_buf_from(&mut (&mut datagram).limit(READ_BYTES)) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            // An earlier answer could not be delivered: the client has gone. Nothing is wrong with the socket.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                // An earlier answer that could not be delivered, or memory that ran short for a moment: everything
+                // that members have published is in this process, so it goes on as long as there is hope.
+                *errors += 1;
+                tracing::warn!(%error, "a datagram could not be received");
+                return if *errors < RECEIVE_ERRORS_MAX { Ok(()) } else { Err(error) };
+            }
         };
+        *errors = 0;
         let canonical = SocketAddr::new(from.ip().to_canonical(), from.port());
         responder.respond(Instant::now(), canonical, &mut datagram, &mut out);
         if !out.is_empty() {

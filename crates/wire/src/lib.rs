@@ -41,5 +41,5 @@ pub use list::{List, ListTooLong};
 pub use number::{FileBytes, Hex64, NumberError, SourceAddress, TransferPort};
 pub use text::{
     Escaped, FileName, FileNameRule, MemberName, MemberNameRule, Password, PasswordRule, Query, QueryRule,
-    Rule, Sentence, SentenceRule, Text, TextError, escaped, is_invisible,
+    Rule, Sentence, SentenceRule, Text, TextError, escaped, fold, is_invisible,
 };

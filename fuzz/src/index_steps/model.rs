@@ -219,10 +219,10 @@ impl Model {
     }
 
     fn search(&self, asker: &MemberName, search: &Search) -> Answer {
-        let query = search.text.as_str().to_lowercase();
+        let query = fold(search.text.as_str());
         let mut hits: BTreeMap<(&FileName, Option<FileBytes>), (u32, u32)> = BTreeMap::new();
         for ((name, owner), size) in &self.publications {
-            if owner != asker && name.as_str().to_lowercase().contains(&query) {
+            if owner != asker && fold(name.as_str()).contains(&query) {
                 let (members, sources) = hits.entry((name, *size)).or_default();
                 *members += 1;
                 *sources += count(self.sources(name, owner));
@@ -321,4 +321,9 @@ fn address_order(address: SourceAddress) -> (u128, u16) {
 
 fn count(items: impl Iterator) -> u32 {
     u32::try_from(items.count()).expect("a few")
+}
+
+/// Lower case, character by character. The steps' names are all in normalization form C.
+fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }

@@ -100,10 +100,8 @@ impl Index {
         if self.publications.len() == 0 {
             return fail(sentence::NO_FILES);
         }
-        let own = self.publications.of_member_after(member, None).map(|(name, _)| name);
-        let mut own: Vec<&Arc<FileName>> = own.collect();
-        own.sort_by_cached_key(|name| self.publications.entry(name).map(|entry| entry.sequence));
-        Reply::files(sentence::FILES_LISTED, own.into_iter().map(|name| name.as_str().to_owned()))
+        let own = self.publications.of_member_by_sequence(member);
+        Reply::files(sentence::FILES_LISTED, own.map(|name| name.as_str().to_owned()))
     }
 
     fn legacy_publish(&mut self, member: &Arc<MemberName>, name: Option<&str>) -> Reply {

@@ -99,9 +99,7 @@ impl Index {
     /// Ends the sessions whose time is over. Every request does this by itself; called between requests, it frees
     /// memory sooner.
     pub fn expire(&mut self, now: Instant) {
-        while let Some(session) = self.sessions.take_expired(now) {
-            self.publications.withdraw_offers(&session);
-        }
+        while self.sessions.close_expired(now) {}
     }
 
     /// Sessions that are open, of both formats.

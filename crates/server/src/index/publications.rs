@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use bittrickle_wire::{FileBytes, FileName, MemberName};
+use bittrickle_wire::{FileBytes, FileName, MemberName, fold};
 
-use super::sessions::{Session, SessionId};
+use super::sessions::SessionId;
 
 /// One member's claim to have a file under a name.
 #[derive(Debug)]
 pub(super) struct Publication {
     /// Unknown where a legacy client published it.
     pub(super) file_bytes: Option<FileBytes>,
-    /// The framed sessions that offer it, oldest first.
+    /// The framed sessions that offer it, oldest first. Some may be over: they go when the next one is added.
     pub(super) offered_by: Vec<SessionId>,
 }
 
@@ -27,11 +27,18 @@ pub(super) struct Entry {
     pub(super) owners: BTreeMap<Arc<MemberName>, Publication>,
 }
 
+/// One member's names, in both orders in which they are listed.
+#[derive(Debug, Default)]
+struct MembersNames {
+    by_name: BTreeSet<Arc<FileName>>,
+    by_sequence: BTreeMap<u64, Arc<FileName>>,
+}
+
 /// All publications.
 #[derive(Debug, Default)]
 pub(super) struct Publications {
     names: BTreeMap<Arc<FileName>, Entry>,
-    by_member: BTreeMap<Arc<MemberName>, BTreeSet<Arc<FileName>>>,
+    by_member: BTreeMap<Arc<MemberName>, MembersNames>,
     by_sequence: BTreeMap<u64, Arc<FileName>>,
     next_sequence: u64,
     count: usize,
@@ -43,11 +50,11 @@ impl Publications {
     }
 
     pub(super) fn count_of(&self, member: &MemberName) -> usize {
-        self.by_member.get(member).map_or(0, BTreeSet::len)
+        self.by_member.get(member).map_or(0, |names| names.by_name.len())
     }
 
     pub(super) fn is_owner(&self, member: &MemberName, name: &FileName) -> bool {
-        self.by_member.get(member).is_some_and(|names| names.contains(name))
+        self.by_member.get(member).is_some_and(|names| names.by_name.contains(name))
     }
 
     pub(super) fn entry(&self, name: &FileName) -> Option<&Entry> {
@@ -71,7 +78,9 @@ impl Publications {
             None => {
                 let publication = Publication { file_bytes, offered_by: Vec::new() };
                 entry.owners.insert(Arc::clone(member), publication);
-                self.by_member.entry(Arc::clone(member)).or_default().insert(Arc::clone(&name));
+                let names = self.by_member.entry(Arc::clone(member)).or_default();
+                names.by_name.insert(Arc::clone(&name));
+                names.by_sequence.insert(entry.sequence, Arc::clone(&name));
                 self.count += 1;
             }
         }
@@ -92,48 +101,50 @@ impl Publications {
     pub(super) fn unpublish(&mut self, member: &MemberName, name: &FileName) -> Option<Publication> {
         let entry = self.names.get_mut(name)?;
         let publication = entry.owners.remove(member)?;
+        let sequence = entry.sequence;
         self.count -= 1;
         if entry.owners.is_empty() {
-            let sequence = entry.sequence;
             self.names.remove(name);
             self.by_sequence.remove(&sequence);
         }
         if let Some(names) = self.by_member.get_mut(member) {
-            names.remove(name);
-            if names.is_empty() {
+            names.by_name.remove(name);
+            names.by_sequence.remove(&sequence);
+            if names.by_name.is_empty() {
                 self.by_member.remove(member);
             }
         }
         Some(publication)
     }
 
-    /// Notes that a session offers a name that its member has published.
-    pub(super) fn add_offer(&mut self, member: &MemberName, name: &FileName, session: SessionId) {
+    /// Notes that a session offers a name that its member has published, and forgets those that are over.
+    pub(super) fn add_offer(
+        &mut self,
+        member: &MemberName,
+        name: &FileName,
+        session: SessionId,
+        is_open: impl Fn(SessionId) -> bool,
+    ) {
         let publication = self.names.get_mut(name).and_then(|entry| entry.owners.get_mut(member));
-        if let Some(publication) = publication
-            && !publication.offered_by.contains(&session)
-        {
+        if let Some(publication) = publication {
+            publication.offered_by.retain(|id| *id != session && is_open(*id));
             publication.offered_by.push(session);
         }
     }
 
     /// Ends one session's offer of a name. Says whether another session of the member still offers it.
-    pub(super) fn end_offer(&mut self, member: &MemberName, name: &FileName, session: SessionId) -> bool {
+    pub(super) fn end_offer(
+        &mut self,
+        member: &MemberName,
+        name: &FileName,
+        session: SessionId,
+        is_open: impl Fn(SessionId) -> bool,
+    ) -> bool {
         let publication = self.names.get_mut(name).and_then(|entry| entry.owners.get_mut(member));
         publication.is_some_and(|publication| {
-            publication.offered_by.retain(|id| *id != session);
+            publication.offered_by.retain(|id| *id != session && is_open(*id));
             !publication.offered_by.is_empty()
         })
-    }
-
-    /// Forgets what a session that is over has offered. The publications stay (BT-2.6-6).
-    pub(super) fn withdraw_offers(&mut self, session: &Session) {
-        for name in session.offers() {
-            let entry = self.names.get_mut(name);
-            if let Some(publication) = entry.and_then(|entry| entry.owners.get_mut(&session.member)) {
-                publication.offered_by.retain(|id| *id != session.id);
-            }
-        }
     }
 
     /// Names from `start` on, that one included, in their order.
@@ -161,15 +172,15 @@ impl Publications {
         after: Option<&FileName>,
     ) -> impl Iterator<Item = (&Arc<FileName>, &Publication)> {
         let bounds = (after.map_or(Unbounded, Excluded), Unbounded);
-        let names = self.by_member.get(member).map(|names| names.range::<FileName, _>(bounds));
+        let names = self.by_member.get(member).map(|names| names.by_name.range::<FileName, _>(bounds));
         names.into_iter().flatten().filter_map(move |name| {
             let publication = self.names.get(name)?.owners.get(member)?;
             Some((name, publication))
         })
     }
-}
 
-/// The form in which names and queries are compared (BT-2.7-1).
-pub(super) fn fold(text: &str) -> String {
-    text.to_lowercase()
+    /// The member's names in the order of their first publication.
+    pub(super) fn of_member_by_sequence(&self, member: &MemberName) -> impl Iterator<Item = &Arc<FileName>> {
+        self.by_member.get(member).into_iter().flat_map(|names| names.by_sequence.values())
+    }
 }

@@ -10,10 +10,10 @@ use bittrickle_wire::messages::{
     Source, SourceCursor,
 };
 use bittrickle_wire::page::PageBuilder;
-use bittrickle_wire::{FileBytes, FileName, MemberName, SourceAddress};
+use bittrickle_wire::{FileBytes, FileName, MemberName, SourceAddress, fold};
 
 use super::Index;
-use super::publications::{Entry, Publication, fold};
+use super::publications::{Entry, Publication};
 use super::requests::Asker;
 use super::sessions::Session;
 
@@ -27,8 +27,10 @@ impl Index {
             // The name at which the page before ended has been counted there.
             looked_at += usize::from(Some(&**name) != start);
             if looked_at > self.limits.names_per_search {
-                // This name is still to be looked at: the cursor stands behind every size of the one before it.
-                return Found { hits: page.finish(), next: self.cursor_before(name) };
+                // Only an empty page is sure to have room for a cursor at whatever name comes next.
+                let next =
+                    if page.is_empty() { self.cursor_before(name) } else { page.last().map(cursor_at) };
+                return Found { hits: page.finish(), next };
             }
             if !entry.folded.contains(&query) {
                 continue;
@@ -42,9 +44,7 @@ impl Index {
                     continue;
                 }
                 if page.push(hit).is_err() {
-                    let next = page
-                        .last()
-                        .map(|hit: &Hit| HitCursor { name: hit.name.clone(), file_bytes: hit.file_bytes });
+                    let next = page.last().map(cursor_at);
                     return Found { hits: page.finish(), next };
                 }
             }
@@ -52,6 +52,7 @@ impl Index {
         Found { hits: page.finish(), next: None }
     }
 
+    /// A cursor behind every size of the name before this one.
     fn cursor_before(&self, name: &FileName) -> Option<HitCursor> {
         let name = self.publications.name_before(name)?.clone();
         let largest = FileBytes::new(FILE_BYTES_MAX).ok();
@@ -145,6 +146,10 @@ impl Index {
         }
         Files { files: page.finish(), next: None }
     }
+}
+
+fn cursor_at(hit: &Hit) -> HitCursor {
+    HitCursor { name: hit.name.clone(), file_bytes: hit.file_bytes }
 }
 
 fn position(hit: &Hit) -> (&FileName, Option<FileBytes>) {

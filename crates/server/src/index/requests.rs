@@ -93,7 +93,7 @@ impl Index {
             _ => {
                 let replaced = self.replaced_by(&member, from, source);
                 self.refuse_one_too_many(&member, &replaced)?;
-                replaced.into_iter().for_each(|id| self.end(id));
+                replaced.into_iter().for_each(|id| self.sessions.close(id));
                 self.sessions.open(now, &member, Speaks::Frames(from), source, OFFLINE_AFTER);
             }
         }
@@ -137,16 +137,9 @@ impl Index {
 
     fn log_out(&mut self, from: SocketAddr) -> Reply {
         if let Some(id) = self.sessions.at_address(from).map(|session| session.id) {
-            self.end(id);
+            self.sessions.close(id);
         }
         Reply::LoggedOut(LoggedOut {})
-    }
-
-    /// Ends a session before its time.
-    pub(super) fn end(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.close(id) {
-            self.publications.withdraw_offers(&session);
-        }
     }
 
     fn heartbeat(&self, asker: &Asker) -> Reply {
@@ -159,12 +152,15 @@ impl Index {
         let names: BTreeSet<&FileName> = publish.files.iter().map(|offer| &offer.name).collect();
         let added = names.into_iter().filter(|name| !self.publications.is_owner(&asker.member, name)).count();
         self.refuse_too_many_publications(&asker.member, added)?;
-        let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
+        let mut names = Vec::with_capacity(publish.files.len());
         for offer in publish.files.into_vec() {
             let name = self.publications.publish(&asker.member, offer.name, Some(offer.file_bytes));
-            self.publications.add_offer(&asker.member, &name, asker.session);
-            session.add_offer(&name);
+            let is_open = |id| self.sessions.is_open(id);
+            self.publications.add_offer(&asker.member, &name, asker.session, is_open);
+            names.push(name);
         }
+        let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
+        names.iter().for_each(|name| session.add_offer(name));
         Ok(Reply::Published(Published { offered: session.offered() }))
     }
 
@@ -190,7 +186,8 @@ impl Index {
             if let Some(session) = self.sessions.session_mut(asker.session) {
                 session.remove_offer(name);
             }
-            if !self.publications.end_offer(&asker.member, name, asker.session) {
+            let is_open = |id| self.sessions.is_open(id);
+            if !self.publications.end_offer(&asker.member, name, asker.session, is_open) {
                 self.withdraw(&asker.member, name);
             }
         }

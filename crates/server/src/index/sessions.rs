@@ -52,10 +52,6 @@ impl Session {
         matches!(self.speaks, Speaks::Legacy(_))
     }
 
-    pub(super) fn offers(&self) -> impl Iterator<Item = &Arc<FileName>> {
-        self.offers.iter()
-    }
-
     pub(super) fn offered(&self) -> u32 {
         u32::try_from(self.offers.len()).expect("a member's publications are limited to fewer")
     }
@@ -105,8 +101,9 @@ impl Sessions {
         id
     }
 
-    pub(super) fn close(&mut self, id: SessionId) -> Option<Session> {
-        let session = self.by_id.remove(&id)?;
+    /// Ends a session. What it has offered is not on offer any more: its id stands for nobody (BT-2.6-6).
+    pub(super) fn close(&mut self, id: SessionId) {
+        let Some(session) = self.by_id.remove(&id) else { return };
         if let Speaks::Frames(address) = session.speaks {
             self.by_address.remove(&address);
         }
@@ -117,13 +114,17 @@ impl Sessions {
             }
         }
         self.by_end.remove(&(session.over_at, id));
-        Some(session)
     }
 
-    /// Removes one session whose time is over, if there is one.
-    pub(super) fn take_expired(&mut self, now: Instant) -> Option<Session> {
-        let (over_at, id) = *self.by_end.first()?;
-        if over_at <= now { self.close(id) } else { None }
+    /// Ends one session whose time is over. Says whether there was one.
+    pub(super) fn close_expired(&mut self, now: Instant) -> bool {
+        let expired = self.by_end.first().filter(|(over_at, _)| *over_at <= now).map(|(_, id)| *id);
+        expired.into_iter().for_each(|id| self.close(id));
+        expired.is_some()
+    }
+
+    pub(super) fn is_open(&self, id: SessionId) -> bool {
+        self.by_id.contains_key(&id)
     }
 
     /// Notes a sign of life.

@@ -45,7 +45,9 @@ pub struct Hit {
 }
 
 /// A place in the order of hits.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[derive(
+    Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize, DeriveEncode, DeriveDecode,
+)]
 #[serde(deny_unknown_fields)]
 pub struct HitCursor {
     /// The last name that was looked at.

@@ -13,6 +13,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use unicode_normalization::UnicodeNormalization as _;
 
 pub use escape::{Escaped, escaped};
 pub use file_name::{FileName, FileNameRule};
@@ -117,6 +118,14 @@ pub fn is_invisible(character: char) -> bool {
         || matches!(character,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The form in which names and queries are compared: normalization form C, each character in lower case by itself, and a
+/// final sigma like any other, so that what contains a text still does when both are folded (BT-2.7-1).
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let lower = text.nfc().flat_map(char::to_lowercase);
+    lower.map(|character| if character == 'ς' { 'σ' } else { character }).collect()
 }
 
 fn check_visible(text: &str) -> Result<(), TextError> {
