@@ -97,16 +97,38 @@ fn a_hostile_name_in_a_page_of_hits_is_refused_and_not_shown() {
 /// BT-2.1-8, BT-2.2-5: nobody can be aimed at what isn't a peer.
 #[test]
 fn an_address_that_is_no_peers_is_never_connected_to() {
-    for address in
-        ["127.0.0.1:80", "224.0.0.1:5000", "255.255.255.255:5000", "0.0.0.0:5000", "[::]:5000", "127.0.0.1:0"]
-    {
+    for address in [
+        "192.0.2.7:22222",
+        "127.0.0.1:80",
+        "224.0.0.1:5000",
+        "255.255.255.255:5000",
+        "0.0.0.0:5000",
+        "[::]:5000",
+        "127.0.0.1:0",
+    ] {
         let source = format!(r#"{{"member":"eve","address":"{address}","file_bytes":1,"legacy":false}}"#);
         let located = format!(r#"{{"members":1,"sources":[{source}],"next":null}}"#);
         let index = framed(Kind::Locate, (Kind::Located, located));
         let mut bob = peer(&index, &[]);
         assert!(bob.ask("get x").is_empty());
-        bob.wait_for_stderr("the server answers with what is no answer");
+        let elsewhere = address.starts_with("192");
+        bob.wait_for_stderr(if elsewhere {
+            "not on this machine"
+        } else {
+            "the server answers with what is no answer"
+        });
     }
+}
+
+/// BT-2.5-2: an index that leads in circles is told so, and left.
+#[test]
+fn pages_that_lead_back_are_no_answer() {
+    let hit = r#"{"name":"a","file_bytes":1,"members":1,"sources":1}"#;
+    let page = format!(r#"{{"hits":[{hit}],"next":{{"name":"a","file_bytes":1}}}}"#);
+    let index = framed(Kind::Search, (Kind::Found, page));
+    let mut bob = peer(&index, &[]);
+    assert!(bob.ask("sch a").is_empty());
+    bob.wait_for_stderr("a page that leads back");
 }
 
 /// BT-1.7-2, BT-2.10-1: what can't be read is told with its reason, and escapes nobody's terminal.
@@ -140,6 +162,14 @@ fn a_login_answered_with_nonsense_ends_with_a_clear_error() {
     let ended = bob.wait();
     assert_eq!(ended.status.code(), Some(6), "{ended:?}");
     assert!(ended.stderr.iter().any(|line| line.contains("can't log in")), "{ended:?}");
+
+    let index = framed(Kind::Login, (Kind::LoggedIn, "{\"\\u001b]0;pwned\\u0007\":1}".to_owned()));
+    let mut bob = Peer::launch(&programs(), index.address, &[]);
+    bob.type_line("bob");
+    bob.type_line("builder");
+    let ended = bob.wait();
+    assert!(ended.stderr.iter().any(|line| line.contains("pwned")), "{ended:?}");
+    assert!(ended.stderr.iter().all(|line| !line.contains(['\u{1b}', '\u{7}'])), "{ended:?}");
 }
 
 /// BT-4.3-4, BT-3.4-2: a hostile legacy index lists what it likes; the file still lands in the folder.

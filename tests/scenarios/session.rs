@@ -183,6 +183,53 @@ fn a_command_at_a_restarted_index_is_answered_after_the_return() {
     assert_eq!(world.index.publication_count(), 1);
 }
 
+/// BT-2.2-2, BT-2.3-3: nobody waits for ever for a return that doesn't come.
+#[test]
+fn a_command_that_waits_for_a_return_is_told_when_the_return_fails() {
+    let mut world = World::new();
+    world.settle();
+    world.index = index_with(Limits { sessions: 0, ..Limits::default() });
+    world.call(search());
+    assert!(matches!(&world.finished[..], [Err(CallError::Refused(_))]), "{:?}", world.finished);
+
+    let mut world = World::new();
+    world.settle();
+    world.index = index();
+    world.session.call(world.now, search());
+    let Some(Output::Send(frame)) = world.session.next_output() else { panic!("the search is sent") };
+    world.deliver(frame);
+    world.connected = false;
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.finished, [Err(CallError::NoAnswer)]);
+    world.connected = true;
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.index.session_count(), 1, "and it returns when it can");
+}
+
+/// BT-2.4-3: what the user was told is not published is not published later.
+#[test]
+fn a_publication_without_an_answer_is_not_made_behind_the_users_back() {
+    let mut world = World::new();
+    world.settle();
+    world.session.call(world.now, publish("a"));
+    let Some(Output::Send(frame)) = world.session.next_output() else { panic!("the publication is sent") };
+    let Message::Request(request) = frame.message else { panic!("a peer only asks") };
+    world.index.handle(world.now, FROM.parse().unwrap(), Encoding::Bincode, request);
+    world.connected = false;
+    world.run(Duration::from_secs(20));
+    assert_eq!(world.finished, [Err(CallError::NoAnswer)]);
+    world.connected = true;
+    world.run(Duration::from_secs(10));
+    let reply = world.index.handle(
+        world.now,
+        FROM.parse().unwrap(),
+        Encoding::Bincode,
+        Request::Heartbeat(Heartbeat {}),
+    );
+    let Reply::HeartbeatReply(reply) = reply else { panic!("{reply:?}") };
+    assert_eq!(reply.offered, 0);
+}
+
 /// BT-2.4-3
 #[test]
 fn an_index_that_believes_something_else_is_set_right() {

@@ -28,6 +28,18 @@ fn no_clause_id_is_used_twice() {
     }
 }
 
+/// A file that no module declares is never compiled: its citations would be worth nothing.
+#[test]
+fn every_scenario_file_is_part_of_the_suite() {
+    for file in files_below(&project().join("tests/scenarios"), "rs") {
+        let (folder, stem) = (file.parent().unwrap(), file.file_stem().unwrap().to_str().unwrap());
+        let parent =
+            if folder.ends_with("scenarios") { folder.join("main.rs") } else { folder.with_extension("rs") };
+        let declared = fs::read_to_string(parent).unwrap().lines().any(|line| line == format!("mod {stem};"));
+        assert!(declared || stem == "main", "{}", file.display());
+    }
+}
+
 fn clauses() -> BTreeSet<String> {
     spec_files().iter().flat_map(|text| headings(text)).collect()
 }

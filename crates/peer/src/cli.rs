@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bittrickle_wire::legacy::sentence;
+use bittrickle_wire::limits::PAGE_ENTRIES_MAX;
 use bittrickle_wire::messages::Login;
-use bittrickle_wire::{Encoding, MemberName, NumberError, Password, TransferPort};
+use bittrickle_wire::{Encoding, MemberName, NumberError, Password, TransferPort, escaped};
 use clap::{Parser, Subcommand, ValueEnum};
 use rustix::fs::Mode;
 use tokio::signal::unix::{SignalKind, signal};
@@ -111,7 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("bittrickle: {error}");
+            eprintln!("bittrickle: {}", escaped(&error.to_string()));
             ExitCode::from(error.exit_code())
         }
     }
@@ -127,11 +128,12 @@ fn default_file_mode() -> u32 {
 
 /// Runs until it ends by itself or by a signal, and closes everything either way. Returns the exit code.
 async fn until_signal(arguments: Arguments, file_mode: u32) -> Result<u8, PeerError> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
     let folder = Folder::open(&arguments.dir, file_mode)
         .map_err(|error| PeerError::Folder { path: arguments.dir.clone(), error })?;
     let peer = Peer::start(&arguments, folder).await?;
+    // From here on there is something to close; before, a signal ends the program as it ends any other.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let mut input = Input::open();
     let mut session = None;
     let code = tokio::select! {
@@ -224,7 +226,7 @@ impl Peer {
                 Err(error) if error.is_wrong_password() => {
                     let told = match &error {
                         IndexError::Framed(_) => sentence::WRONG_PASSWORD.to_owned(),
-                        other => bittrickle_wire::escaped(&other.to_string()).to_string(),
+                        other => escaped(&other.to_string()).to_string(),
                     };
                     self.output.say(&told)?;
                 }
@@ -263,10 +265,15 @@ impl Peer {
 
     /// Publications outlive sessions, but what is served is what was published in this one.
     async fn tell_left_overs(&self, shell: &Shell) {
-        let Ok(listing) = shell.index.files().await else { return };
+        // One page is enough to say so: a member may have published a great many.
+        let Ok(listing) = shell.index.files(1).await else { return };
         let left = listing.entries.iter().filter(|file| file.sources == Some(0)).count();
         if left > 0 {
-            let files = if left == 1 { "1 file".to_owned() } else { format!("{left} files") };
+            let files = match left {
+                1 => "1 file".to_owned(),
+                _ if left == PAGE_ENTRIES_MAX => format!("{left} files or more"),
+                _ => format!("{left} files"),
+            };
             self.output.complain(&format!(
                 "{files} of yours published earlier can't be fetched from here until you `pub` them again; `lpf` lists them"
             ));

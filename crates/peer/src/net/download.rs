@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
+use super::file_server::takes_from;
 use super::index::SourceAt;
 use super::pace::keep_pace;
 use crate::share::{Folder, FolderError, PartFile, write_pieces};
@@ -45,6 +46,11 @@ pub enum DownloadError {
     /// Our folder's fault: no other source would help.
     #[error("{0}")]
     Folder(#[from] FolderError),
+    /// A source on another machine, which is not spoken to in frames until sessions are sealed (BT-1.8-1).
+    #[error(
+        "it is not on this machine: frames are spoken on loopback addresses only, until sessions are sealed"
+    )]
+    NotLoopback,
     /// Nothing answers at the source's address.
     #[error("it can't be reached: {0}")]
     Connect(io::Error),
@@ -121,6 +127,9 @@ pub async fn download(
     let name = FileName::sanitized(label);
     if folder.has(&name) {
         return Err(FolderError::Exists.into());
+    }
+    if !source.legacy && !takes_from(source.address.ip()) {
+        return Err(DownloadError::NotLoopback);
     }
     let stream = connect(source.address, deadlines).await?;
     let part = if source.legacy {

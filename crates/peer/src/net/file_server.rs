@@ -24,6 +24,9 @@ pub struct FileServer {
     tasks: TaskTracker,
 }
 
+/// Connections in all (BT-5.4-2).
+const CONNECTIONS_MAX: usize = 256;
+
 /// Connections that haven't sent a request yet (BT-5.4-2).
 const UNPROVEN_MAX: usize = 64;
 
@@ -76,6 +79,7 @@ pub fn takes_from(ip: IpAddr) -> bool {
 
 async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, tasks: TaskTracker) {
     let unproven = Arc::new(Semaphore::new(UNPROVEN_MAX));
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (stream, from) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -85,6 +89,7 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
             }
         };
         // A peer that is flooded closes the door, not its memory.
+        let Ok(connection) = Arc::clone(&connections).try_acquire_owned() else { continue };
         let Ok(permit) = Arc::clone(&unproven).try_acquire_owned() else { continue };
         if !takes_from(from.ip()) {
             continue;
@@ -92,12 +97,18 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
         let upload = upload.clone();
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
             serve(stream, &upload, permit).await;
+            drop(connection);
         }));
     }
 }
 
+/// Bytes that the system takes ahead of a slow taker: few enough that it is seen to go on within any window.
+const SEND_BUFFER_BYTES: usize = 256 * 1024;
+
 /// Serves one connection, in the format its first byte says.
 async fn serve(stream: TcpStream, upload: &Upload, unproven: tokio::sync::OwnedSemaphorePermit) {
+    // Where it can't be set, a taker near the lowest rate may be cut off too early.
+    let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     let mut first = [0; 1];
     let peeked = timeout(upload.deadlines.first, stream.peek(&mut first)).await;
     let Ok(Ok(1)) = peeked else { return };

@@ -78,9 +78,6 @@ pub enum IndexError {
     Source(#[from] bittrickle_wire::NumberError),
 }
 
-/// Most pages of one answer that are asked for: no index can make its peers ask for ever.
-const PAGES_MAX: usize = 100_000;
-
 /// Most pages of sources that are asked for.
 const SOURCE_PAGES_MAX: usize = 8;
 
@@ -121,53 +118,32 @@ impl Index {
         let empty = sentence::NO_PEERS;
         let entries = match self {
             Self::Framed(index) => {
-                let mut members = Vec::new();
-                let mut after = None;
-                for _ in 0..PAGES_MAX {
-                    let Reply::Peers(page) = index.call(Request::ListPeers(ListPeers { after })).await?
-                    else {
-                        break;
-                    };
-                    members.extend(page.members.iter().map(|entry| entry.name.as_str().to_owned()));
-                    after = page.next;
-                    if after.is_none() {
-                        break;
-                    }
-                }
-                members
+                let ask = async |after| match index.call(Request::ListPeers(ListPeers { after })).await? {
+                    Reply::Peers(page) => Ok((page.members.into_vec(), page.next)),
+                    other => Err(other_answer(&other)),
+                };
+                let members = all_pages(usize::MAX, ask).await?;
+                members.into_iter().map(|entry| entry.name.as_str().to_owned()).collect()
             }
             Self::Legacy(index) => none_is_empty(index.peers().await, empty)?,
         };
         Ok(Listing { entries, empty })
     }
 
-    /// The files that this member has published.
+    /// The files that this member has published, or as many pages of them.
     ///
     /// # Errors
     /// The index refuses or doesn't answer.
-    pub async fn files(&self) -> Result<Listing<ListedFile>, IndexError> {
+    pub async fn files(&self, pages_max: usize) -> Result<Listing<ListedFile>, IndexError> {
         let empty = sentence::NO_FILES;
         let entries = match self {
             Self::Framed(index) => {
-                let mut files = Vec::new();
-                let mut after = None;
-                for _ in 0..PAGES_MAX {
-                    let Reply::Files(page) = index.call(Request::ListFiles(ListFiles { after })).await?
-                    else {
-                        break;
-                    };
-                    files.extend(
-                        page.files
-                            .into_vec()
-                            .into_iter()
-                            .map(|file| listed(&file.name, file.file_bytes, file.sources)),
-                    );
-                    after = page.next;
-                    if after.is_none() {
-                        break;
-                    }
-                }
-                files
+                let ask = async |after| match index.call(Request::ListFiles(ListFiles { after })).await? {
+                    Reply::Files(page) => Ok((page.files.into_vec(), page.next)),
+                    other => Err(other_answer(&other)),
+                };
+                let files = all_pages(pages_max, ask).await?;
+                files.into_iter().map(|file| listed(&file.name, file.file_bytes, file.sources)).collect()
             }
             Self::Legacy(index) => {
                 none_is_empty(index.files().await, empty)?.into_iter().map(only_name).collect()
@@ -185,23 +161,15 @@ impl Index {
         let entries = match self {
             Self::Framed(index) => {
                 let text = Query::new(text)?;
-                let mut files = Vec::new();
-                let mut after = None;
-                for _ in 0..PAGES_MAX {
+                let ask = async |after| {
                     let search = Search { text: text.clone(), after };
-                    let Reply::Found(page) = index.call(Request::Search(search)).await? else { break };
-                    files.extend(
-                        page.hits
-                            .into_vec()
-                            .into_iter()
-                            .map(|hit| listed(&hit.name, hit.file_bytes, hit.sources)),
-                    );
-                    after = page.next;
-                    if after.is_none() {
-                        break;
+                    match index.call(Request::Search(search)).await? {
+                        Reply::Found(page) => Ok((page.hits.into_vec(), page.next)),
+                        other => Err(other_answer(&other)),
                     }
-                }
-                files
+                };
+                let hits = all_pages(usize::MAX, ask).await?;
+                hits.into_iter().map(|hit| listed(&hit.name, hit.file_bytes, hit.sources)).collect()
             }
             Self::Legacy(index) => {
                 none_is_empty(index.search(text).await, empty)?.into_iter().map(only_name).collect()
@@ -248,7 +216,7 @@ impl Index {
     pub async fn leave(self) {
         match self {
             Self::Framed(index) => index.leave().await,
-            Self::Legacy(index) => drop(index),
+            Self::Legacy(index) => index.leave().await,
         }
     }
 }
@@ -263,6 +231,31 @@ impl IndexError {
             Self::Framed(_) | Self::Legacy(_) | Self::Text(_) | Self::Source(_) => false,
         }
     }
+}
+
+/// Asks for page after page. Cursors only go forward (BT-2.5-2), so that no index can make its peers ask for ever.
+async fn all_pages<T, C: Clone + Ord>(
+    pages_max: usize,
+    ask: impl AsyncFn(Option<C>) -> Result<(Vec<T>, Option<C>), CallError>,
+) -> Result<Vec<T>, CallError> {
+    let mut entries = Vec::new();
+    let mut after: Option<C> = None;
+    for _ in 0..pages_max {
+        let (page, next) = ask(after.clone()).await?;
+        entries.extend(page);
+        if next.is_none() {
+            break;
+        }
+        if next <= after {
+            return Err(CallError::BadAnswer("a page that leads back".to_owned()));
+        }
+        after = next;
+    }
+    Ok(entries)
+}
+
+fn other_answer(reply: &Reply) -> CallError {
+    CallError::BadAnswer(format!("{:?}", reply.kind()))
 }
 
 /// A legacy server fails where there is nothing to list; its sentence says so.

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::framed::connect;
 use crate::session::Event;
 
-/// A user who is logged in at an original server. Heartbeats stop when it is dropped.
+/// A user who is logged in at an original server.
 #[derive(Debug)]
 pub struct LegacyIndex {
     account: Arc<Account>,
@@ -128,6 +128,13 @@ impl LegacyIndex {
         }
     }
 
+    /// Stops the heartbeats, and returns once their socket is closed. The format has no other way to leave.
+    pub async fn leave(self) {
+        self.heartbeats.abort();
+        // It has been aborted: there is nothing else to hear from it.
+        let _ = self.heartbeats.await;
+    }
+
     /// Where a name can be fetched from.
     ///
     /// # Errors
@@ -137,12 +144,6 @@ impl LegacyIndex {
             Reply::Peer(peer) => Ok(peer),
             other => Err(not_an_answer(&other)),
         }
-    }
-}
-
-impl Drop for LegacyIndex {
-    fn drop(&mut self) {
-        self.heartbeats.abort();
     }
 }
 
@@ -186,9 +187,14 @@ impl Account {
         }
     }
 
-    /// Logs in and publishes everything again.
+    /// Logs in and publishes everything again. Publishing is the same however often it is done, so a return that fails
+    /// on its way is simply begun again.
     async fn return_to_server(&self) -> Result<(), LegacyCallError> {
-        self.log_in().await?;
+        match self.log_in().await {
+            // The login before has worked, and its answer was lost.
+            Err(LegacyCallError::Failed(message)) if message == sentence::ALREADY_LOGGED_IN => {}
+            result => result?,
+        }
         let names: Vec<String> = self.published().iter().cloned().collect();
         for name in names {
             self.publish(&name).await?;
@@ -201,17 +207,22 @@ impl Account {
 async fn beat(account: Arc<Account>, events: mpsc::UnboundedSender<Event>) {
     let mut beats = interval(HEARTBEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut silent = false;
+    let (mut silent, mut forgotten) = (false, false);
     loop {
         beats.tick().await;
-        let answer = account.ask(RequestKind::Heartbeat).await;
-        let forgotten =
+        // An answer that takes longer than that is as good as none: the next heartbeat is due.
+        let asked = timeout(HEARTBEAT, account.ask(RequestKind::Heartbeat)).await;
+        let answer = asked.unwrap_or(Err(LegacyCallError::NoAnswer));
+        let unknown =
             matches!(&answer, Err(LegacyCallError::Failed(message)) if message == sentence::UNKNOWN_USER);
-        let event = match answer {
-            Err(LegacyCallError::NoAnswer | LegacyCallError::Io(_)) if !silent => Some(Event::Silent),
-            Ok(_) if silent => Some(Event::Back),
-            Err(_) if forgotten && account.return_to_server().await.is_ok() => Some(Event::Back),
-            _ => None,
+        forgotten |= unknown;
+        let event = if forgotten && answer_came(&answer) {
+            forgotten = account.return_to_server().await.is_err();
+            (!forgotten).then_some(Event::Back)
+        } else if answer_came(&answer) {
+            silent.then_some(Event::Back)
+        } else {
+            (!silent).then_some(Event::Silent)
         };
         if let Some(event) = event {
             silent = event == Event::Silent;
@@ -219,6 +230,10 @@ async fn beat(account: Arc<Account>, events: mpsc::UnboundedSender<Event>) {
             let _ = events.send(event);
         }
     }
+}
+
+fn answer_came(answer: &Result<Reply, LegacyCallError>) -> bool {
+    matches!(answer, Ok(_) | Err(LegacyCallError::Failed(_)))
 }
 
 fn not_an_answer(_: &Reply) -> LegacyCallError {

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_util::codec::Framed;
 
 use super::pace::keep_pace;
@@ -42,7 +42,7 @@ enum UploadError {
     Io(#[from] io::Error),
     #[error(transparent)]
     TooSlow(#[from] TooSlow),
-    #[error("the other side takes nothing")]
+    #[error("the other side keeps us waiting")]
     Stuck,
 }
 
@@ -52,13 +52,18 @@ impl Upload {
         let _ = stream.set_nodelay(true);
         let mut framed = Framed::new(stream, FrameCodec::for_requests());
         let mut unproven = Some(unproven);
-        let mut wait = self.deadlines.first;
-        while let Ok(Some(Ok(received))) = timeout(wait, framed.next()).await {
-            drop(unproven.take());
-            wait = self.deadlines.idle;
+        let mut deadline = Instant::now() + self.deadlines.first;
+        while let Ok(Some(Ok(received))) = timeout_at(deadline.into(), framed.next()).await {
+            if is_fetch(&received) {
+                drop(unproven.take());
+            }
             if self.answer(&mut framed, received).await.is_err() {
                 // The frames so far say that the file isn't complete; the end of the stream says the rest.
                 return;
+            }
+            // Who hasn't asked for a file yet gets no more time for it by asking for something else.
+            if unproven.is_none() {
+                deadline = Instant::now() + self.deadlines.idle;
             }
         }
     }
@@ -144,7 +149,8 @@ impl Upload {
 
     /// Answers one `GET name` of the original's client. Whatever goes wrong resets the connection (BT-4.3-3).
     pub(super) async fn serve_legacy(&self, mut stream: TcpStream, unproven: OwnedSemaphorePermit) {
-        let request = read_legacy_request(&mut stream, &self.deadlines).await;
+        let reading = read_legacy_request(&mut stream, &self.deadlines);
+        let request = timeout(self.deadlines.first, reading).await.unwrap_or(Err(UploadError::Stuck));
         drop(unproven);
         let sent = match request {
             Ok(request) => self.send_legacy(&mut stream, &request.name).await,
@@ -169,6 +175,10 @@ impl Upload {
         finished(reading).await?;
         Ok(stream.shutdown().await?)
     }
+}
+
+fn is_fetch(received: &Received) -> bool {
+    matches!(received, Received::Frame(Frame { message: Message::Fetch(_), .. }))
 }
 
 /// A file that is open to be sent, in one of the upload slots.

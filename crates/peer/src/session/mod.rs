@@ -92,6 +92,8 @@ pub struct Session {
     republish: VecDeque<Publish>,
     /// Whether anything but heartbeats went on since the last heartbeat was sent: then its digest says nothing.
     disturbed: bool,
+    /// Whether the user is to be told once everything is published again.
+    announce_return: bool,
     rhythm: Rhythm,
     outputs: VecDeque<Output>,
 }
@@ -157,6 +159,7 @@ impl Session {
             offers: Offers::default(),
             republish: VecDeque::new(),
             disturbed: true,
+            announce_return: false,
             rhythm,
             outputs: VecDeque::new(),
         };
@@ -276,22 +279,35 @@ impl Session {
             self.outputs.push_back(Output::Send(Frame { request_id: id, encoding: self.encoding, message }));
             return;
         }
-        let purpose = pending.purpose;
-        self.pending.remove(&id);
-        self.give_up(now, purpose, CallError::NoAnswer);
+        if let Some(pending) = self.pending.remove(&id) {
+            self.give_up(now, &pending, CallError::NoAnswer);
+        }
     }
 
     /// What follows when a request has failed for good, by silence or by nonsense.
-    fn give_up(&mut self, now: Instant, purpose: Purpose, error: CallError) {
-        match purpose {
-            Purpose::Call(call) => self.finish(call, Err(error)),
+    fn give_up(&mut self, now: Instant, pending: &Pending, error: CallError) {
+        match pending.purpose {
+            Purpose::Call(call) => {
+                // Should it have arrived all the same, the digest tells, and the index is set right.
+                self.forget_refused(&pending.request);
+                self.finish(call, Err(error));
+            }
             Purpose::Login if self.phase == Phase::Starting => {
                 self.close(&error.clone(), Event::LoginFailed(error));
             }
-            // Heartbeats go on; one that is answered leads back here.
-            Purpose::Login => self.phase = Phase::Online,
+            Purpose::Login => self.wait_for_index(&error),
             Purpose::Logout if self.phase == Phase::Returning => self.log_in(now),
             Purpose::Logout | Purpose::Republish => {}
+        }
+    }
+
+    /// The return has failed for now. Nobody is kept waiting for it; heartbeats go on, and the next one that is refused
+    /// tries again.
+    fn wait_for_index(&mut self, error: &CallError) {
+        self.phase = Phase::Online;
+        for (call, request) in std::mem::take(&mut self.waiting) {
+            self.forget_refused(&request);
+            self.finish(call, Err(error.clone()));
         }
     }
 

@@ -9,7 +9,7 @@ use super::{CallError, Event, Pending, Phase, Purpose, REPUBLISH_WINDOW, Session
 impl Session {
     pub(super) fn fail_pending(&mut self, now: Instant, request_id: u32, why: &str) {
         if let Some(pending) = self.pending.remove(&request_id) {
-            self.give_up(now, pending.purpose, CallError::BadAnswer(why.to_owned()));
+            self.give_up(now, &pending, CallError::BadAnswer(why.to_owned()));
         }
     }
 
@@ -23,9 +23,14 @@ impl Session {
             return;
         }
         self.rhythm.heard = now;
-        if self.phase == Phase::Online && std::mem::take(&mut self.rhythm.silent) {
+        let settled = self.phase == Phase::Online && !self.is_republishing();
+        if settled && (std::mem::take(&mut self.rhythm.silent) | std::mem::take(&mut self.announce_return)) {
             self.event(Event::Back);
         }
+    }
+
+    fn is_republishing(&self) -> bool {
+        self.pending.values().any(|pending| pending.purpose == Purpose::Republish)
     }
 
     fn receive_answer(&mut self, now: Instant, pending: Pending, reply: Reply) {
@@ -33,6 +38,7 @@ impl Session {
             (Purpose::Login, Reply::LoggedIn(logged_in)) => self.logged_in(now, &logged_in),
             (Purpose::Login, Reply::Refused(refused)) => self.login_refused(refused),
             (Purpose::Logout, _) if self.phase == Phase::Returning => self.log_in(now),
+            (Purpose::Logout, Reply::LoggedOut(_)) => {}
             (Purpose::Call(call), Reply::Refused(refused)) if refused.code == RefusalCode::NO_SESSION => {
                 self.waiting.push_back((call, pending.request));
                 self.return_to_index(now);
@@ -52,15 +58,15 @@ impl Session {
                 self.send_republish(now);
             }
             (Purpose::Republish, _) => self.send_republish(now),
-            (purpose, reply) => {
+            (Purpose::Login | Purpose::Logout | Purpose::Call(_), reply) => {
                 let why = format!("{:?} answers {:?}", reply.kind(), pending.request.kind());
-                self.give_up(now, purpose, CallError::BadAnswer(why));
+                self.give_up(now, &pending, CallError::BadAnswer(why));
             }
         }
     }
 
     /// What was not published is not on offer.
-    fn forget_refused(&mut self, request: &Request) -> usize {
+    pub(super) fn forget_refused(&mut self, request: &Request) -> usize {
         let Request::Publish(Publish { files }) = request else { return 0 };
         files.iter().for_each(|offer| self.offers.forget(&offer.name));
         files.len()
@@ -77,8 +83,9 @@ impl Session {
         self.rhythm.heartbeat = milliseconds(logged_in.heartbeat_ms);
         self.rhythm.offline_after = milliseconds(logged_in.offline_after_ms);
         self.rhythm.next = now + self.jitter.tenth(self.rhythm.heartbeat);
-        self.rhythm.silent = false;
-        self.event(if self.phase == Phase::Starting { Event::LoggedIn } else { Event::Back });
+        if self.phase == Phase::Starting {
+            self.event(Event::LoggedIn);
+        }
         self.phase = Phase::Online;
         self.republish = self.offers.batches(self.encoding);
         for _ in 0..REPUBLISH_WINDOW {
@@ -93,8 +100,7 @@ impl Session {
         let error = CallError::Refused(refused.clone());
         match self.phase {
             Phase::Starting => self.close(&error.clone(), Event::LoginFailed(error)),
-            // No room now: heartbeats go on, and the next one that is refused tries again.
-            _ if refused.code == RefusalCode::LIMIT_REACHED => self.phase = Phase::Online,
+            _ if refused.code == RefusalCode::LIMIT_REACHED => self.wait_for_index(&error),
             _ => self.close(&error, Event::Ended(refused)),
         }
     }
@@ -109,6 +115,7 @@ impl Session {
     fn return_to_index(&mut self, now: Instant) {
         if self.phase == Phase::Online {
             self.phase = Phase::Returning;
+            self.announce_return = true;
             self.log_in(now);
         }
     }

@@ -6,6 +6,7 @@
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::sync::mpsc as blocking;
 
+use bittrickle_wire::escaped;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
@@ -121,6 +122,7 @@ impl Input {
 
     /// Says something to the user while a line may be half typed.
     pub fn notify(&mut self, text: &str) {
+        let text = escaped(text);
         let shown = match &mut self.printer {
             Some(printer) => printer.print(format!("{text}\n")).is_ok(),
             None => false,
@@ -166,6 +168,12 @@ fn secret_end(error: io::Error) -> InputEnd {
 
 /// Questions go to stderr, so that stdout has nothing but answers.
 fn from_pipe(ask: Ask) -> Result<String, InputEnd> {
+    if let Ask::Secret(question) = ask
+        && io::stdin().is_terminal()
+    {
+        // Only the output is piped: what is typed is still seen by whoever looks on.
+        return rpassword::prompt_password(question).map_err(secret_end);
+    }
     if let Ask::Answer(question) | Ask::Secret(question) = ask {
         eprint!("{question}");
         let _ = io::stderr().flush();

@@ -126,7 +126,7 @@ impl Shell {
                 Ok(listing) => self.output.names(&listing),
                 Err(error) => self.fail("lap", &error),
             },
-            Command::Files => match self.index.files().await {
+            Command::Files => match self.index.files(usize::MAX).await {
                 Ok(listing) => self.output.files(&listing),
                 Err(error) => self.fail("lpf", &error),
             },
@@ -185,11 +185,10 @@ impl Shell {
         {
             return self.output.say(reason);
         }
+        // Not served any more from now on, whatever the index says, and whether it says anything.
+        self.shares.remove(&name);
         match self.index.unpublish(&name).await {
-            Ok(()) => {
-                self.shares.remove(&name);
-                self.output.say(sentence::UNPUBLISHED)
-            }
+            Ok(()) => self.output.say(sentence::UNPUBLISHED),
             Err(error) => self.fail("unp", &error),
         }
     }
@@ -199,7 +198,7 @@ impl Shell {
         if self.shares.find(name.as_str()).is_some() {
             return None;
         }
-        let own = self.index.files().await.ok()?;
+        let own = self.index.files(usize::MAX).await.ok()?;
         if own.entries.iter().any(|file| file.name == name.as_str()) {
             return None;
         }
