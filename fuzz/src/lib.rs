@@ -13,8 +13,6 @@
 //! file as a module of its own and replays the corpora: so nothing here knows libFuzzer, and siblings are named by
 //! `super::`.
 #![forbid(unsafe_code)]
-// Where this file is a private module of a test, nothing in it can be reached from outside.
-#![allow(unreachable_pub)]
 
 mod datagram;
 mod index_steps;

@@ -6,6 +6,7 @@ use std::fs;
 use crate::project;
 
 #[path = "../../fuzz/src/lib.rs"]
+#[expect(unreachable_pub, reason = "it is the fuzzers' library as well")]
 mod properties;
 
 #[test]

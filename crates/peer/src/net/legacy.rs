@@ -102,7 +102,7 @@ impl LegacyIndex {
     pub async fn peers(&self) -> Result<Vec<String>, LegacyCallError> {
         match self.account.ask(RequestKind::Lap).await? {
             Reply::Users(users) => Ok(users),
-            other => Err(not_an_answer(&other)),
+            _ => Err(LegacyCallError::BadAnswer(LegacyError::Shape)),
         }
     }
 
@@ -113,7 +113,7 @@ impl LegacyIndex {
     pub async fn files(&self) -> Result<Vec<String>, LegacyCallError> {
         match self.account.ask(RequestKind::Lpf).await? {
             Reply::Files(_, files) => Ok(files),
-            other => Err(not_an_answer(&other)),
+            _ => Err(LegacyCallError::BadAnswer(LegacyError::Shape)),
         }
     }
 
@@ -124,7 +124,7 @@ impl LegacyIndex {
     pub async fn search(&self, text: &str) -> Result<Vec<String>, LegacyCallError> {
         match self.account.ask(RequestKind::Sch(Some(text.to_owned()))).await? {
             Reply::Files(_, files) => Ok(files),
-            other => Err(not_an_answer(&other)),
+            _ => Err(LegacyCallError::BadAnswer(LegacyError::Shape)),
         }
     }
 
@@ -142,7 +142,7 @@ impl LegacyIndex {
     pub async fn locate(&self, name: &str) -> Result<PeerReply, LegacyCallError> {
         match self.account.ask(RequestKind::Get(Some(name.to_owned()))).await? {
             Reply::Peer(peer) => Ok(peer),
-            other => Err(not_an_answer(&other)),
+            _ => Err(LegacyCallError::BadAnswer(LegacyError::Shape)),
         }
     }
 }
@@ -234,8 +234,4 @@ async fn beat(account: Arc<Account>, events: mpsc::UnboundedSender<Event>) {
 
 fn answer_came(answer: &Result<Reply, LegacyCallError>) -> bool {
     matches!(answer, Ok(_) | Err(LegacyCallError::Failed(_)))
-}
-
-fn not_an_answer(_: &Reply) -> LegacyCallError {
-    LegacyCallError::BadAnswer(LegacyError::Shape)
 }
