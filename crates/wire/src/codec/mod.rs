@@ -2,7 +2,7 @@
 //! datagrams.
 //!
 //! Both yield [`Received`](crate::Received): a frame, or a well-framed message that isn't acceptable. Their error,
-//! [`FramingError`](crate::FramingError), means that framing is lost.
+//! [`FramingError`], means that framing is lost.
 
 mod datagram;
 mod stream;
