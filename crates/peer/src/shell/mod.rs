@@ -164,13 +164,12 @@ impl Shell {
             }
         };
         // On offer here before it is listed there: who finds it can fetch it.
-        let is_new = self.shares.add(&name);
+        self.shares.add(&name);
         match self.index.publish(&name, shared.file_bytes).await {
             Ok(()) => self.output.say(sentence::PUBLISHED),
             Err(error) => {
-                if is_new {
-                    self.shares.remove(&name);
-                }
+                // The session takes back what it has no answer for; so nothing of this name is on offer now.
+                self.shares.remove(&name);
                 self.fail(sentence::NOT_PUBLISHED, &error)
             }
         }
