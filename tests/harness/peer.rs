@@ -64,7 +64,8 @@ impl Peer {
         let mut peer = Self::launch(programs, server, extra);
         peer.type_line(user);
         peer.type_line(password);
-        peer.wait_for_stdout("Welcome to BitTrickle!");
+        // The last line of the greeting: what comes after it answers commands.
+        peer.wait_for_stdout("Available commands are");
         peer
     }
 
