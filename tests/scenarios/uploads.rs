@@ -265,3 +265,37 @@ fn more_uploads_than_there_are_slots_are_told_to_come_back() {
         matches!(next(&mut late, &mut BytesMut::new()).unwrap().message, Message::Content(_))
     });
 }
+
+/// BT-5.4-1, BT-5.4-2: who asks for something else than a file gets no more time for it.
+#[test]
+fn a_connection_that_never_fetches_is_closed_like_a_silent_one() {
+    let server = Server::start(&programs());
+    let (_alice, port) = sharing(&server, &[]);
+    let started = std::time::Instant::now();
+    let mut stream = connect(port);
+    let mut buffer = BytesMut::new();
+    let heartbeat = Message::Request(Request::Heartbeat(Heartbeat {}));
+    send(&mut stream, Frame { request_id: 2, encoding: Encoding::Bincode, message: heartbeat });
+    assert_eq!(refusal(next(&mut stream, &mut buffer)), RefusalCode::UNEXPECTED_KIND);
+    assert_eq!(next(&mut stream, &mut buffer), None);
+    assert!(started.elapsed() < Duration::from_secs(15), "long before a fetching peer would be closed");
+}
+
+/// BT-5.4-2
+#[test]
+fn connections_that_have_fetched_are_bounded_too() {
+    let server = Server::start(&programs());
+    let (_alice, port) = sharing(&server, &[("notes.txt", b"abc")]);
+    let mut kept = Vec::new();
+    for _ in 0..260 {
+        let mut stream = connect(port);
+        // Where the other side has closed already, this may fail: that is the answer.
+        let mut fetch_bytes = BytesMut::new();
+        FrameCodec::for_content().encode(fetch(1, Encoding::Bincode, "notes.txt"), &mut fetch_bytes).unwrap();
+        let _ = stream.write_all(&fetch_bytes);
+        if next(&mut stream, &mut BytesMut::new()).is_some() {
+            kept.push(stream);
+        }
+    }
+    assert_eq!(kept.len(), 256);
+}
