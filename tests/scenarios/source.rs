@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bittrickle_tests::client::Client;
+use bittrickle_tests::wait::{PATIENCE, wait_for};
 use bittrickle_wire::messages::{Content, Done, Offer, Publish, Reply, Request};
 use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, FrameCodec, List, Message};
 use bytes::{Bytes, BytesMut};
@@ -21,10 +22,14 @@ impl Source {
     /// Serves so many connections, each with `serve`.
     pub(crate) fn start(connections: usize, mut serve: impl FnMut(TcpStream) + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let thread = std::thread::spawn(move || {
             for _ in 0..connections {
-                let (stream, _) = listener.accept().unwrap();
+                // A connection that never comes fails the test instead of hanging it.
+                let accepted = wait_for("a connection comes", PATIENCE, || listener.accept().ok());
+                let stream = accepted.0;
+                stream.set_nonblocking(false).unwrap();
                 stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
                 serve(stream);
             }
