@@ -66,10 +66,12 @@ const EXAMPLE: &str = "\
 Example:
   bittrickle --server 127.0.0.1:16980 --user alice --dir ~/shared shell
 
-User name and password come from the terminal, or, one line each, from a pipe; commands follow. Names and
-sentences go to stdout, questions, progress and errors to stderr.
+User name and password come from the terminal, or, one line each, from a pipe;
+commands follow. Names and sentences go to stdout; questions, progress and
+errors go to stderr.
 
-Exit codes: 0 left, 1 other, 2 usage, 4 login refused, 5 try again later, 6 server not reached, 130 SIGINT, 143 SIGTERM.";
+Exit codes: 0 left, 1 other, 2 usage, 4 login refused, 5 try again later,
+6 server not reached, 130 SIGINT, 143 SIGTERM.";
 
 /// Why the peer ended before its time.
 #[derive(Debug, thiserror::Error)]

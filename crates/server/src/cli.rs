@@ -48,8 +48,9 @@ Example:
   echo 'alice wonderland' > credentials && chmod 600 credentials
   bittrickle-server --listen 127.0.0.1:16980 --data-dir data --credentials credentials
 
-The first line on stdout is `listening on ADDR:PORT`; everything else goes to stderr. SIGINT and SIGTERM stop it.
-Until sessions are sealed, frames are taken from loopback addresses only.";
+The first line on stdout is `listening on ADDR:PORT`; everything else goes to
+stderr. SIGINT and SIGTERM stop it. Until sessions are sealed, frames are taken
+from loopback addresses only.";
 
 /// Why the server ended.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
 use bytes::{BufMut as _, BytesMut};
 use tokio::net::UdpSocket;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::responder::{Counters, Responder};
 
@@ -18,8 +18,11 @@ const READ_BYTES: usize = DATAGRAM_BYTES_MAX + 1;
 /// Datagrams answered in a row before timers and signals get their turn.
 const BURST: usize = 256;
 
-/// Errors in a row, without one datagram between them, after which the socket is given up.
-const RECEIVE_ERRORS_MAX: u32 = 1_000;
+/// Errors in a row after which the socket is given up.
+const RECEIVE_ERRORS_MAX: u32 = 100;
+
+/// How long to wait after an error.
+const RECEIVE_ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// How often sessions are expired when no request does it, and how often counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -55,13 +58,23 @@ pub async fn serve(
             }
             readable = socket.readable() => {
                 readable?;
-                answer_burst(&socket, &mut responder, &mut errors)?;
+                match answer_burst(&socket, &mut responder) {
+                    Ok(()) => errors = 0,
+                    Err(error) if errors == RECEIVE_ERRORS_MAX => return Err(error),
+                    Err(error) => {
+                        // Memory that ran short for a moment, say. What members have published is in this process, so it
+                        // goes on as long as there is hope.
+                        errors += 1;
+                        tracing::warn!(%error, "datagrams can't be received");
+                        sleep(RECEIVE_ERROR_PAUSE).await;
+                    }
+                }
             }
         }
     }
 }
 
-fn answer_burst(socket: &UdpSocket, responder: &mut Responder, errors: &mut u32) -> io::Result<()> {
+fn answer_burst(socket: &UdpSocket, responder: &mut Responder) -> io::Result<()> {
     let mut out = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
     let mut datagram = BytesMut::with_capacity(READ_BYTES);
     for _ in 0..BURST {
@@ -70,15 +83,10 @@ fn answer_burst(socket: &UdpSocket, responder: &mut Responder, errors: &mut u32)
         let (_, from) = match socket.try_recv_buf_from(&mut (&mut datagram).limit(READ_BYTES)) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => {
-                // An earlier answer that could not be delivered, or memory that ran short for a moment: everything
-                // that members have published is in this process, so it goes on as long as there is hope.
-                *errors += 1;
-                tracing::warn!(%error, "a datagram could not be received");
-                return if *errors < RECEIVE_ERRORS_MAX { Ok(()) } else { Err(error) };
-            }
+            // An earlier answer could not be delivered: the client has gone. Nothing is wrong with the socket.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+            Err(error) => return Err(error),
         };
-        *errors = 0;
         let canonical = SocketAddr::new(from.ip().to_canonical(), from.port());
         responder.respond(Instant::now(), canonical, &mut datagram, &mut out);
         if !out.is_empty() {

@@ -25,10 +25,4 @@ impl Shares {
     pub fn find(&self, label: &str) -> Option<FileName> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(label).cloned()
     }
-
-    /// All names on offer.
-    #[must_use]
-    pub fn names(&self) -> Vec<FileName> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
 }

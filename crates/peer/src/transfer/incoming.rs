@@ -97,16 +97,6 @@ impl Incoming {
             (_, message) => Err(IncomingError::Unexpected(message.kind())),
         }
     }
-
-    /// Bytes that the source still owes, once it has said how many there are.
-    #[must_use]
-    pub fn missing(&self) -> Option<u64> {
-        match self.state {
-            State::Asked => None,
-            State::Begun { missing } => Some(missing),
-            State::Over => Some(0),
-        }
-    }
 }
 
 fn take(missing: &mut u64, bytes: Bytes) -> Result<Step, IncomingError> {
