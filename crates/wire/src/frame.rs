@@ -69,6 +69,9 @@ pub enum Fault {
     /// A kind that we don't know.
     #[error("kind 0x{0:02x} is not known here")]
     UnknownKind(u8),
+    /// A kind that stands outside a seal, inside one.
+    #[error("kind 0x{:02x} has no place inside a seal", .0.code())]
+    Misplaced(Kind),
     /// An encoding that we don't know.
     #[error("encoding {0} is not known here")]
     UnknownEncoding(u8),
@@ -94,6 +97,9 @@ pub enum FramingError {
     /// The first byte is not a frame's.
     #[error("byte 0x{0:02x} does not begin a frame")]
     NotAFrame(u8),
+    /// A record that isn't sealed with the stream's key, in its place.
+    #[error("the record is not sealed as it should be")]
+    NotSealed,
     /// The payload is longer than its kind, or this stage of the connection, allows.
     #[error("a payload of {declared} bytes, {allowed} are allowed")]
     PayloadTooLong {
@@ -147,6 +153,7 @@ impl Message {
             Self::Request(Request::Login(m)) => encoding.encode(m, out),
             Self::Request(Request::Heartbeat(m)) => encoding.encode(m, out),
             Self::Request(Request::Logout(m)) => encoding.encode(m, out),
+            Self::Request(Request::Enrol(m)) => encoding.encode(m, out),
             Self::Request(Request::Publish(m)) => encoding.encode(m, out),
             Self::Request(Request::Unpublish(m)) => encoding.encode(m, out),
             Self::Request(Request::Search(m)) => encoding.encode(m, out),
@@ -156,6 +163,7 @@ impl Message {
             Self::Reply(Reply::LoggedIn(m)) => encoding.encode(m, out),
             Self::Reply(Reply::HeartbeatReply(m)) => encoding.encode(m, out),
             Self::Reply(Reply::LoggedOut(m)) => encoding.encode(m, out),
+            Self::Reply(Reply::Enrolled(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Published(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Unpublished(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Found(m)) => encoding.encode(m, out),
@@ -176,6 +184,7 @@ impl Message {
             Kind::Login => Self::Request(Request::Login(encoding.decode(&payload)?)),
             Kind::Heartbeat => Self::Request(Request::Heartbeat(encoding.decode(&payload)?)),
             Kind::Logout => Self::Request(Request::Logout(encoding.decode(&payload)?)),
+            Kind::Enrol => Self::Request(Request::Enrol(encoding.decode(&payload)?)),
             Kind::Publish => Self::Request(Request::Publish(encoding.decode(&payload)?)),
             Kind::Unpublish => Self::Request(Request::Unpublish(encoding.decode(&payload)?)),
             Kind::Search => Self::Request(Request::Search(encoding.decode(&payload)?)),
@@ -185,6 +194,7 @@ impl Message {
             Kind::LoggedIn => Self::Reply(Reply::LoggedIn(encoding.decode(&payload)?)),
             Kind::HeartbeatReply => Self::Reply(Reply::HeartbeatReply(encoding.decode(&payload)?)),
             Kind::LoggedOut => Self::Reply(Reply::LoggedOut(encoding.decode(&payload)?)),
+            Kind::Enrolled => Self::Reply(Reply::Enrolled(encoding.decode(&payload)?)),
             Kind::Published => Self::Reply(Reply::Published(encoding.decode(&payload)?)),
             Kind::Unpublished => Self::Reply(Reply::Unpublished(encoding.decode(&payload)?)),
             Kind::Found => Self::Reply(Reply::Found(encoding.decode(&payload)?)),
@@ -198,6 +208,9 @@ impl Message {
             Kind::Done => Self::Done(encoding.decode(&payload)?),
             Kind::Versions if encoding == Encoding::Raw => Self::Versions(Versions::decode(&payload)?),
             Kind::Data | Kind::Versions => return Err(PayloadError::WrongEncoding.into()),
+            Kind::Hello | Kind::Initiate | Kind::Sealed | Kind::Retry | Kind::Accept | Kind::Reset => {
+                return Err(Fault::Misplaced(kind));
+            }
             Kind::Unknown(code) => return Err(Fault::UnknownKind(code)),
         })
     }
@@ -249,6 +262,9 @@ fn read_message(header: Header, payload: Bytes) -> Result<(Encoding, Message), F
     if !header.is_readable() {
         return Err(Fault::Version(header.version));
     }
+    if header.kind.is_outside() {
+        return Err(Fault::Misplaced(header.kind));
+    }
     if let Kind::Unknown(code) = header.kind {
         return Err(Fault::UnknownKind(code));
     }
@@ -266,6 +282,7 @@ impl BadFrame {
         let code = match &self.fault {
             Fault::Version(_) => return Verdict::AnswerAndClose(self.versions()),
             Fault::UnknownKind(_) => RefusalCode::UNKNOWN_KIND,
+            Fault::Misplaced(_) => RefusalCode::UNEXPECTED_KIND,
             Fault::UnknownEncoding(_) => RefusalCode::UNKNOWN_ENCODING,
             Fault::Payload(_) => RefusalCode::MALFORMED,
         };

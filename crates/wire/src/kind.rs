@@ -5,12 +5,26 @@ use crate::limits::{DATA_BYTES_MAX, MESSAGE_PAYLOAD_BYTES_MAX};
 /// What a frame is.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
-    /// Asks to be let in.
+    /// Asks for a cookie. Outside a seal.
+    Hello,
+    /// The first half of a handshake. Outside a seal.
+    Initiate,
+    /// A frame under a seal.
+    Sealed,
+    /// Answers `Hello` with a cookie. Outside a seal.
+    Retry,
+    /// The second half of a handshake. Outside a seal.
+    Accept,
+    /// Says that a session isn't known. Outside a seal.
+    Reset,
+    /// Starts a session.
     Login,
     /// Says "still here".
     Heartbeat,
     /// Ends the session.
     Logout,
+    /// Makes a device a member's.
+    Enrol,
     /// Offers files.
     Publish,
     /// Takes files back.
@@ -31,6 +45,8 @@ pub enum Kind {
     HeartbeatReply,
     /// Answers `Logout`.
     LoggedOut,
+    /// Answers `Enrol`.
+    Enrolled,
     /// Answers `Publish`.
     Published,
     /// Answers `Unpublish`.
@@ -59,10 +75,17 @@ pub enum Kind {
 
 impl Kind {
     /// Every known kind.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 32] = [
+        Self::Hello,
+        Self::Initiate,
+        Self::Sealed,
+        Self::Retry,
+        Self::Accept,
+        Self::Reset,
         Self::Login,
         Self::Heartbeat,
         Self::Logout,
+        Self::Enrol,
         Self::Publish,
         Self::Unpublish,
         Self::Search,
@@ -73,6 +96,7 @@ impl Kind {
         Self::LoggedIn,
         Self::HeartbeatReply,
         Self::LoggedOut,
+        Self::Enrolled,
         Self::Published,
         Self::Unpublished,
         Self::Found,
@@ -90,9 +114,16 @@ impl Kind {
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
+            Self::Hello => 0x01,
+            Self::Initiate => 0x02,
+            Self::Sealed => 0x03,
+            Self::Retry => 0x81,
+            Self::Accept => 0x82,
+            Self::Reset => 0x83,
             Self::Login => 0x10,
             Self::Heartbeat => 0x11,
             Self::Logout => 0x12,
+            Self::Enrol => 0x13,
             Self::Publish => 0x20,
             Self::Unpublish => 0x21,
             Self::Search => 0x22,
@@ -103,6 +134,7 @@ impl Kind {
             Self::LoggedIn => 0x90,
             Self::HeartbeatReply => 0x91,
             Self::LoggedOut => 0x92,
+            Self::Enrolled => 0x93,
             Self::Published => 0xa0,
             Self::Unpublished => 0xa1,
             Self::Found => 0xa2,
@@ -128,6 +160,12 @@ impl Kind {
     #[must_use]
     pub fn is_reply(self) -> bool {
         self.code() >= 0x80
+    }
+
+    /// Whether such a frame stands outside a seal, and nowhere else (BT-6.1-1).
+    #[must_use]
+    pub fn is_outside(self) -> bool {
+        matches!(self.code(), 0x01..=0x0f | 0x81..=0x8f)
     }
 
     /// Most payload bytes of this kind (BT-5.3-1). A kind we don't know may be as long as any message.

@@ -29,6 +29,7 @@ mod list;
 pub mod messages;
 mod number;
 pub mod page;
+pub mod seal;
 mod text;
 
 pub use codec::{DatagramCodec, FrameCodec};
@@ -38,7 +39,7 @@ pub use frame::{BadFrame, Fault, Frame, FramingError, Message, Received, Verdict
 pub use header::{Header, MAGIC, VERSION, VERSION_INDEPENDENT};
 pub use kind::Kind;
 pub use list::{List, ListTooLong};
-pub use number::{FileBytes, Hex64, NumberError, SourceAddress, TransferPort};
+pub use number::{FileBytes, Hex64, HexBytes, HexError, NumberError, SourceAddress, TransferPort};
 pub use text::{
     Escaped, FileName, FileNameRule, MemberName, MemberNameRule, Password, PasswordRule, Query, QueryRule,
     Rule, Sentence, SentenceRule, Text, TextError, escaped, fold, is_invisible,

@@ -9,8 +9,15 @@ pub const HEADER_BYTES: usize = 12;
 /// that no datagram is ever fragmented.
 pub const DATAGRAM_BYTES_MAX: usize = 1_200;
 
-/// Most payload bytes of every kind but `Data` (BT-5.3-1): what fits one datagram, on TCP as well.
-pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - HEADER_BYTES;
+/// Fewest bytes of a datagram that a server looks at before it knows its sender's address (BT-6.4-1): no answer to it is
+/// longer.
+pub const STRANGER_DATAGRAM_BYTES_MIN: usize = 256;
+
+/// Bytes that a seal puts around a frame in a datagram: a header, a counter, a tag (BT-6.5-1).
+pub const SEAL_BYTES: usize = HEADER_BYTES + 8 + 16;
+
+/// Most payload bytes of every kind but `Data` (BT-5.3-1): what fits one sealed datagram, on TCP as well.
+pub const MESSAGE_PAYLOAD_BYTES_MAX: usize = DATAGRAM_BYTES_MAX - SEAL_BYTES - HEADER_BYTES;
 
 /// Most file bytes that one `Data` frame carries (BT-3.3-1). 256 bytes below 64 KiB, so that a frame, its header
 /// and a seal around it fit the 65,535 bytes of one sealed record.
@@ -59,11 +66,11 @@ pub const LEGACY_GET_BYTES_MAX: usize = 1_024;
 /// themselves; this is the second lock on the same door.
 pub(crate) const BINCODE_MEMORY_BYTES_MAX: usize = 16 * 1024;
 
-const _: () = assert!(HEADER_BYTES + MESSAGE_PAYLOAD_BYTES_MAX <= DATAGRAM_BYTES_MAX);
+const _: () = assert!(SEAL_BYTES + HEADER_BYTES + MESSAGE_PAYLOAD_BYTES_MAX <= DATAGRAM_BYTES_MAX);
 const _: () =
     assert!(HEADER_BYTES + DATA_BYTES_MAX + 64 <= u16::MAX as usize, "a sealed record holds a frame");
 const _: () = assert!(DATA_BYTES_MAX <= u32::MAX as usize);
-// The longest Login in JSON: every character of its texts may need a backslash.
+// The longest Enrol in JSON: every character of its texts may need a backslash.
 const _: () = assert!(2 * (MEMBER_NAME_BYTES_MAX + PASSWORD_BYTES_MAX) + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);
 // The longest Search in JSON: a query and a cursor with the longest name.
 const _: () = assert!(2 * QUERY_BYTES_MAX + FILE_NAME_BYTES_MAX + 96 <= MESSAGE_PAYLOAD_BYTES_MAX);

@@ -7,7 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::encoding::binary::{self, BinaryError, Decode, Decoder, Encode, Encoder};
+use crate::encoding::binary::{
+    self, BinaryError, BorrowDecode, BorrowDecoder, Decode, Decoder, Encode, Encoder,
+};
 use crate::limits::{FILE_BYTES_MAX, TRANSFER_PORT_MIN};
 
 /// A file's size: 0 to 2^53 - 1 bytes.
@@ -27,6 +29,15 @@ pub struct SourceAddress(SocketAddr);
 /// 64 bits that are compared, never counted with: 16 hexadecimal digits in JSON, 8 bytes in bincode.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Hex64(pub u64);
+
+/// Bytes that are compared, never counted with: two lower-case hexadecimal digits each in JSON, themselves in bincode.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct HexBytes<const BYTES: usize>(pub [u8; BYTES]);
+
+/// Not so many lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0} lower-case hexadecimal digits are needed")]
+pub struct HexError(usize);
 
 /// Why a number or an address is not acceptable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -112,6 +123,41 @@ impl FromStr for Hex64 {
     }
 }
 
+impl<const BYTES: usize> fmt::Display for HexBytes<BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl<const BYTES: usize> fmt::Debug for HexBytes<BYTES> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<const BYTES: usize> FromStr for HexBytes<BYTES> {
+    type Err = HexError;
+
+    /// Reads what `Display` writes, and nothing else.
+    fn from_str(text: &str) -> Result<Self, HexError> {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let mut bytes = [0; BYTES];
+        let (pairs, rest) = text.as_bytes().as_chunks();
+        if pairs.len() != BYTES || !rest.is_empty() {
+            return Err(HexError(2 * BYTES));
+        }
+        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+            let (high, low) = digit(*high).zip(digit(*low)).ok_or(HexError(2 * BYTES))?;
+            *byte = high << 4 | low;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 impl<'de> Deserialize<'de> for FileBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(u64::deserialize(deserializer)?).map_err(de::Error::custom)
@@ -163,6 +209,19 @@ impl<'de> Deserialize<'de> for Hex64 {
         }
 
         deserializer.deserialize_str(Visitor)
+    }
+}
+
+impl<const BYTES: usize> Serialize for HexBytes<BYTES> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, const BYTES: usize> Deserialize<'de> for HexBytes<BYTES> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -218,6 +277,24 @@ impl Encode for Hex64 {
 impl<C> Decode<C> for Hex64 {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, BinaryError> {
         Ok(Self(u64::from_be_bytes(<[u8; 8]>::decode(decoder)?)))
+    }
+}
+
+impl<const BYTES: usize> Encode for HexBytes<BYTES> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), binary::WriteError> {
+        self.0.encode(encoder)
+    }
+}
+
+impl<C, const BYTES: usize> Decode<C> for HexBytes<BYTES> {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, BinaryError> {
+        <[u8; BYTES]>::decode(decoder).map(Self)
+    }
+}
+
+impl<'de, C, const BYTES: usize> BorrowDecode<'de, C> for HexBytes<BYTES> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = C>>(decoder: &mut D) -> Result<Self, BinaryError> {
+        Self::decode(decoder)
     }
 }
 

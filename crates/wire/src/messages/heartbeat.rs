@@ -18,6 +18,8 @@ pub struct Heartbeat {}
 pub struct HeartbeatReply {
     /// Drawn anew whenever the server starts.
     pub boot_id: Hex64,
+    /// The server's clock, as in `LoggedIn`.
+    pub clock_ms: u64,
     /// Files that this session offers.
     pub offered: u32,
     /// The sum of the [`name_digest`]s of those files, modulo 2^64.

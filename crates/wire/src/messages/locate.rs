@@ -8,6 +8,7 @@ use crate::limits::LOCATE_SOURCES_MAX;
 use crate::list::List;
 use crate::number::{FileBytes, SourceAddress};
 use crate::page::{self, Entry};
+use crate::seal::{KEY_BYTES, PublicKey, TICKET_BYTES, Ticket};
 use crate::text::{FileName, MemberName};
 
 /// Asks for the sources of one name, at most [`LOCATE_SOURCES_MAX`] a page.
@@ -42,8 +43,18 @@ pub struct Source {
     pub address: SourceAddress,
     /// The size it published, where it is known.
     pub file_bytes: Option<FileBytes>,
-    /// Whether it speaks only the original's `GET name` (BT-4.3) instead of frames.
-    pub legacy: bool,
+    /// What it takes to fetch from there. Absent for a source that speaks only the original's `GET name` (BT-4.3).
+    pub access: Option<Access>,
+}
+
+/// Who a source is, and the permission to fetch from it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct Access {
+    /// The source's key: whoever answers at its address has to prove it.
+    pub device: PublicKey,
+    /// Shown to the source.
+    pub ticket: Ticket,
 }
 
 /// A place in the order of sources.
@@ -58,16 +69,24 @@ pub struct SourceCursor {
 
 impl Entry for Source {
     fn payload_bytes(&self, encoding: Encoding) -> usize {
-        page::json_bytes(encoding, r#"{"member":,"address":,"file_bytes":,"legacy":false},"#)
+        page::json_bytes(encoding, r#"{"member":,"address":,"file_bytes":,"access":},"#)
             + page::text_bytes(encoding, &self.member)
             + page::address_bytes(encoding, self.address)
             + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
-            + 1
+            + access_bytes(encoding, self.access.is_some())
     }
 
     fn cursor_bytes(&self, encoding: Encoding) -> usize {
         page::json_bytes(encoding, r#"{"member":,"address":}"#)
             + page::text_bytes(encoding, &self.member)
             + page::address_bytes(encoding, self.address)
+    }
+}
+
+fn access_bytes(encoding: Encoding, is_some: bool) -> usize {
+    match encoding {
+        Encoding::Json if is_some => r#"{"device":"","ticket":""}"#.len() + 2 * (KEY_BYTES + TICKET_BYTES),
+        Encoding::Json => "null".len(),
+        Encoding::Bincode | Encoding::Raw => 1 + KEY_BYTES + TICKET_BYTES,
     }
 }

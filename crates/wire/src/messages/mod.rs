@@ -3,6 +3,7 @@
 //! All are plain structs: bincode's numbering of enums never reaches the wire. Both encodings carry every one of
 //! them, and JSON refuses fields that it doesn't know.
 
+mod enrol;
 mod fetch;
 mod files;
 mod heartbeat;
@@ -16,10 +17,11 @@ mod search;
 mod unpublish;
 mod versions;
 
+pub use enrol::{Enrol, Enrolled};
 pub use fetch::{Content, Done, Fetch};
 pub use files::{Files, ListFiles, OwnFile};
 pub use heartbeat::{Heartbeat, HeartbeatReply, name_digest};
-pub use locate::{Locate, Located, Source, SourceCursor};
+pub use locate::{Access, Locate, Located, Source, SourceCursor};
 pub use login::{LoggedIn, Login};
 pub use logout::{LoggedOut, Logout};
 pub use peers::{ListPeers, PeerEntry, Peers};
@@ -40,6 +42,8 @@ pub enum Request {
     Heartbeat(Heartbeat),
     /// BT-2.3-6
     Logout(Logout),
+    /// BT-2.11
+    Enrol(Enrol),
     /// BT-2.6
     Publish(Publish),
     /// BT-2.6-5
@@ -63,6 +67,8 @@ pub enum Reply {
     HeartbeatReply(HeartbeatReply),
     /// Answers [`Request::Logout`].
     LoggedOut(LoggedOut),
+    /// Answers [`Request::Enrol`].
+    Enrolled(Enrolled),
     /// Answers [`Request::Publish`].
     Published(Published),
     /// Answers [`Request::Unpublish`].
@@ -87,6 +93,7 @@ impl Request {
             Self::Login(_) => Kind::Login,
             Self::Heartbeat(_) => Kind::Heartbeat,
             Self::Logout(_) => Kind::Logout,
+            Self::Enrol(_) => Kind::Enrol,
             Self::Publish(_) => Kind::Publish,
             Self::Unpublish(_) => Kind::Unpublish,
             Self::Search(_) => Kind::Search,
@@ -105,6 +112,7 @@ impl Reply {
             Self::LoggedIn(_) => Kind::LoggedIn,
             Self::HeartbeatReply(_) => Kind::HeartbeatReply,
             Self::LoggedOut(_) => Kind::LoggedOut,
+            Self::Enrolled(_) => Kind::Enrolled,
             Self::Published(_) => Kind::Published,
             Self::Unpublished(_) => Kind::Unpublished,
             Self::Found(_) => Kind::Found,

@@ -41,6 +41,12 @@ impl RefusalCode {
     pub const NOT_SHARED: Self = Self(9);
     /// The peer shares the file but can't read it now.
     pub const UNREADABLE: Self = Self(10);
+    /// The device is nobody's, or not any more: enrol it.
+    pub const NOT_ENROLLED: Self = Self(11);
+    /// Too many requests or attempts in too short a time. Trying again later helps.
+    pub const TOO_FAST: Self = Self(12);
+    /// The connection's ticket is for another file.
+    pub const NO_TICKET: Self = Self(13);
 }
 
 impl Refused {
