@@ -4,7 +4,7 @@
 //! one, and memory doesn't hold them. This is no protection of the file: it holds them in clear.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bittrickle_wire::{MemberName, Password, TextError};
@@ -61,38 +61,53 @@ pub enum CredentialsError {
     },
 }
 
+/// Reads a credentials file: the members and their passwords, in the order of the lines. Empty lines are passed over.
+///
+/// # Errors
+/// The first line that is not acceptable. Its text is not part of the error: it holds a password.
+pub fn parse_lines(file: &str) -> Result<Vec<(MemberName, Password)>, CredentialsError> {
+    let mut members = Vec::new();
+    let mut names = HashSet::new();
+    for (index, text) in file.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
+        let (name, password) = parse_line(index + 1, text)?;
+        if !names.insert(name.clone()) {
+            return Err(CredentialsError::Duplicate { line: index + 1 });
+        }
+        members.push((name, password));
+    }
+    Ok(members)
+}
+
+fn parse_line(line: usize, text: &str) -> Result<(MemberName, Password), CredentialsError> {
+    if text.starts_with(char::is_whitespace) {
+        return Err(CredentialsError::NoName { line });
+    }
+    let mut words = text.split_whitespace();
+    let name = words.next().ok_or(CredentialsError::NoName { line })?;
+    let password = words.next().ok_or(CredentialsError::NoPassword { line })?;
+    if words.next().is_some() {
+        return Err(CredentialsError::TooManyWords { line });
+    }
+    let name = MemberName::new(name).map_err(|error| CredentialsError::BadName { line, error })?;
+    let password = Password::new(password).map_err(|error| CredentialsError::BadPassword { line, error })?;
+    Ok((name, password))
+}
+
 impl Credentials {
-    /// Reads a credentials file. Empty lines are passed over.
+    /// Reads a credentials file: see [`parse_lines`].
     ///
     /// # Errors
-    /// The first line that is not acceptable. Its text is not part of the error: it holds a password.
+    /// The first line that is not acceptable.
     pub fn parse(file: &str) -> Result<Self, CredentialsError> {
-        let mut credentials = Self::default();
-        for (index, text) in file.lines().enumerate() {
-            if !text.trim().is_empty() {
-                credentials.add_line(index + 1, text)?;
-            }
-        }
-        Ok(credentials)
+        Ok(Self::new(&parse_lines(file)?))
     }
 
-    fn add_line(&mut self, line: usize, text: &str) -> Result<(), CredentialsError> {
-        if text.starts_with(char::is_whitespace) {
-            return Err(CredentialsError::NoName { line });
-        }
-        let mut words = text.split_whitespace();
-        let name = words.next().ok_or(CredentialsError::NoName { line })?;
-        let password = words.next().ok_or(CredentialsError::NoPassword { line })?;
-        if words.next().is_some() {
-            return Err(CredentialsError::TooManyWords { line });
-        }
-        let name = MemberName::new(name).map_err(|error| CredentialsError::BadName { line, error })?;
-        let password =
-            Password::new(password).map_err(|error| CredentialsError::BadPassword { line, error })?;
-        match self.members.insert(Arc::new(name), digest(password.as_str())) {
-            Some(_) => Err(CredentialsError::Duplicate { line }),
-            None => Ok(()),
-        }
+    /// These members and passwords.
+    #[must_use]
+    pub fn new(members: &[(MemberName, Password)]) -> Self {
+        let entry =
+            |(name, password): &(MemberName, Password)| (Arc::new(name.clone()), digest(password.as_str()));
+        Self { members: members.iter().map(entry).collect() }
     }
 
     /// The member of this name, if the password is theirs.
@@ -134,6 +149,8 @@ mod tests {
     fn names_and_passwords_are_read_line_by_line() {
         let credentials = Credentials::parse("alice wonderland\r\n\nbob  builder\n").unwrap();
         let bob = MemberName::new("bob").unwrap();
+        let pairs = parse_lines("alice wonderland\nbob builder\n").unwrap();
+        assert_eq!((pairs.len(), pairs[1].1.as_str()), (2, "builder"));
         assert_eq!(credentials.len(), 2);
         assert!(credentials.check(&bob, "builder").is_some());
         assert!(credentials.check(&bob, "wonderland").is_none());

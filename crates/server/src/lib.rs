@@ -4,9 +4,16 @@
 //! the IO around them: [`udp`] drives the socket, [`data_dir`] owns the folder, [`cli`] reads the command line.
 
 pub mod access;
+pub mod accounts;
+mod admin;
 pub mod cli;
+pub mod control;
 pub mod credentials;
 pub mod data_dir;
+pub mod directory;
 pub mod index;
 pub mod responder;
+pub mod sealing;
+pub mod server_key;
+pub mod store;
 pub mod udp;

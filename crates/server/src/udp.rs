@@ -2,14 +2,17 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
+use bittrickle_wire::seal::Cipher;
 use bytes::{BufMut as _, BytesMut};
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::accounts::{Accounts, Check, CheckId, Notice, Verdict};
 use crate::responder::{Counters, Responder};
 
 /// Most bytes that are read of a datagram: one more than any format allows, so that a longer one is seen to be.
@@ -18,11 +21,17 @@ const READ_BYTES: usize = DATAGRAM_BYTES_MAX + 1;
 /// Datagrams answered in a row before timers and signals get their turn.
 const BURST: usize = 256;
 
+/// Handshakes answered in a row before datagrams get their turn: each takes as long as a hundred of them.
+const HANDSHAKES: usize = 4;
+
 /// Errors in a row after which the socket is given up.
 const RECEIVE_ERRORS_MAX: u32 = 100;
 
 /// How long to wait after an error.
 const RECEIVE_ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// When to try again whose password can't be checked now.
+const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 
 /// How often sessions are expired when no request does it, and how often counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -30,13 +39,23 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often drops are reported, while there are any.
 const REPORT_TICKS: u32 = 60;
 
+/// Where passwords are checked, and what comes back from there.
+#[derive(Debug)]
+pub struct Members {
+    /// Asked to check a password.
+    pub accounts: Accounts,
+    /// What has been checked, and what an admin has changed.
+    pub notices: mpsc::Receiver<Notice>,
+}
+
 /// Answers datagrams until `stop` is done. Returns what became of them.
 ///
 /// # Errors
 /// The socket can't be read any more.
-pub async fn serve(
+pub async fn serve<C: Cipher>(
     socket: UdpSocket,
-    mut responder: Responder,
+    mut responder: Responder<C>,
+    mut members: Members,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Counters> {
     tokio::pin!(stop);
@@ -50,12 +69,16 @@ pub async fn serve(
             biased;
             () = &mut stop => return Ok(responder.counters()),
             _ = tick.tick() => {
-                responder.index.expire(Instant::now());
+                responder.expire(Instant::now());
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(REPORT_TICKS) {
                     report_drops(&mut reported, responder.counters());
                 }
             }
+            notice = members.notices.recv() => match notice {
+                Some(notice) => take_notice(&socket, &mut responder, notice),
+                None => return Err(io::Error::other("whoever checks passwords and keeps members has ended")),
+            },
             readable = socket.readable() => {
                 readable?;
                 match answer_burst(&socket, &mut responder) {
@@ -70,11 +93,56 @@ pub async fn serve(
                     }
                 }
             }
+            // Handshakes wait, and nothing else is to be done.
+            () = tokio::task::yield_now(), if responder.has_handshakes() => {}
+        }
+        answer_handshakes(&socket, &mut responder);
+        while let Some(check) = responder.next_check() {
+            ask_for_check(&socket, &mut responder, &members.accounts, check);
         }
     }
 }
 
-fn answer_burst(socket: &UdpSocket, responder: &mut Responder) -> io::Result<()> {
+/// A few handshakes, so that those who are online don't wait for those who come.
+fn answer_handshakes<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>) {
+    let mut out = BytesMut::new();
+    for _ in 0..HANDSHAKES {
+        let Some(from) = responder.next_handshake(Instant::now(), &mut out) else { return };
+        send(socket, from, &mut out);
+    }
+}
+
+fn ask_for_check<C: Cipher>(
+    socket: &UdpSocket,
+    responder: &mut Responder<C>,
+    accounts: &Accounts,
+    check: Check,
+) {
+    let id = check.id;
+    if accounts.check(check).is_err() {
+        finish_check(socket, responder, id, &Verdict::TryAgain { after: CHECK_AGAIN_AFTER });
+    }
+}
+
+fn take_notice<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>, notice: Notice) {
+    match notice {
+        Notice::Checked { id, verdict } => finish_check(socket, responder, id, &verdict),
+        Notice::Changed { change, applied } => {
+            responder.apply(&change);
+            // Whoever made the change may not wait for it.
+            let _ = applied.send(());
+        }
+    }
+}
+
+fn finish_check<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>, id: CheckId, verdict: &Verdict) {
+    let mut out = BytesMut::new();
+    if let Some(to) = responder.checked(Instant::now(), id, verdict, &mut out) {
+        send(socket, to, &mut out);
+    }
+}
+
+fn answer_burst<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>) -> io::Result<()> {
     let mut out = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
     let mut datagram = BytesMut::with_capacity(READ_BYTES);
     for _ in 0..BURST {
@@ -87,22 +155,38 @@ fn answer_burst(socket: &UdpSocket, responder: &mut Responder) -> io::Result<()>
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error),
         };
-        let canonical = SocketAddr::new(from.ip().to_canonical(), from.port());
-        responder.respond(Instant::now(), canonical, &mut datagram, &mut out);
-        if !out.is_empty() {
-            // A full send buffer or a client that has gone: the client asks again.
-            if let Err(error) = socket.try_send_to(&out, from) {
-                tracing::debug!(%from, %error, "an answer was not sent");
-            }
-            out.clear();
-        }
+        let from = canonical(from);
+        responder.respond(Instant::now(), from, &mut datagram, &mut out);
+        send(socket, from, &mut out);
     }
     Ok(())
 }
 
+/// Sends what there is to send, and leaves its buffer empty.
+fn send(socket: &UdpSocket, to: SocketAddr, out: &mut BytesMut) {
+    let to = match (socket.local_addr(), to) {
+        (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        _ => to,
+    };
+    // A full send buffer or a client that has gone: the client asks again.
+    if !out.is_empty()
+        && let Err(error) = socket.try_send_to(out, to)
+    {
+        tracing::debug!(%to, %error, "an answer was not sent");
+    }
+    out.clear();
+}
+
+/// An IPv4 address is never in IPv6 clothes, whatever the socket says; a zone stays.
+fn canonical(from: SocketAddr) -> SocketAddr {
+    match from.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, from.port()),
+        IpAddr::V6(_) => from,
+    }
+}
+
 fn report_drops(reported: &mut Counters, counters: Counters) {
-    let drops = |c: &Counters| c.malformed + c.address_refused + c.unexpected_replies;
-    if drops(&counters) > drops(reported) {
+    if counters.drops() > reported.drops() {
         tracing::warn!("{counters}");
     }
     *reported = counters;

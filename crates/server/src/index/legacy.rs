@@ -5,10 +5,29 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bittrickle_wire::legacy::{PeerReply, Reply, Request, RequestKind, sentence};
-use bittrickle_wire::{FileName, MemberName, SourceAddress};
+use bittrickle_wire::{FileName, MemberName, Password, SourceAddress};
 
+use super::Index;
 use super::sessions::{Session, Speaks};
-use super::{Index, LEGACY_OFFLINE_AFTER};
+
+/// What follows from a request of the original's client.
+#[derive(Debug, Eq, PartialEq)]
+pub enum LegacyAnswer {
+    /// This answer.
+    Reply(Reply),
+    /// A password has to be checked, and [`Index::finish_legacy_login`] to be called.
+    CheckPassword(LegacyLogin),
+}
+
+/// A login whose password is not checked yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LegacyLogin {
+    /// Who they say they are.
+    pub member: MemberName,
+    /// What is to be checked.
+    pub password: Password,
+    tcp_port: u16,
+}
 
 impl Index {
     pub(super) fn handle_legacy_request(
@@ -16,10 +35,17 @@ impl Index {
         now: Instant,
         from: SocketAddr,
         request: &Request,
-    ) -> Reply {
-        match &request.kind {
+    ) -> LegacyAnswer {
+        LegacyAnswer::Reply(match &request.kind {
             RequestKind::Login { password, tcp_port } => {
-                self.legacy_login(now, from, &request.username, password, *tcp_port)
+                // What can't be a member's name or password is nobody's.
+                let member = MemberName::new(&request.username);
+                let Ok((member, password)) =
+                    member.and_then(|member| Password::new(password).map(|password| (member, password)))
+                else {
+                    return LegacyAnswer::Reply(fail(sentence::WRONG_PASSWORD));
+                };
+                return LegacyAnswer::CheckPassword(LegacyLogin { member, password, tcp_port: *tcp_port });
             }
             RequestKind::Heartbeat
             | RequestKind::Lap
@@ -32,7 +58,7 @@ impl Index {
                 Some(member) => self.answer_legacy_member(&member, &request.kind),
                 None => fail(sentence::UNKNOWN_USER),
             },
-        }
+        })
     }
 
     fn answer_legacy_member(&mut self, member: &Arc<MemberName>, asked: &RequestKind) -> Reply {
@@ -49,40 +75,42 @@ impl Index {
         }
     }
 
-    fn legacy_login(
+    pub(super) fn legacy_login(
         &mut self,
         now: Instant,
         from: SocketAddr,
-        username: &str,
-        password: &str,
-        tcp_port: u16,
+        login: &LegacyLogin,
+        password_is_right: bool,
     ) -> Reply {
-        let member = MemberName::new(username).ok().and_then(|name| self.credentials.check(&name, password));
-        let Some(member) = member else { return fail(sentence::WRONG_PASSWORD) };
-        if let Some(session) = self.sessions.legacy_of(&member) {
+        let LegacyLogin { member, tcp_port, .. } = login;
+        if !password_is_right {
+            return fail(sentence::WRONG_PASSWORD);
+        }
+        if let Some(session) = self.sessions.legacy_of(member) {
             let id = session.id;
             self.sessions.touch(now, id);
             return fail(sentence::ALREADY_LOGGED_IN);
         }
         // A member whose new client is online can't be impersonated through the old format (BT-2.3-5).
-        if self.sessions.of_member(&member).next().is_some() {
+        if self.sessions.of_member(member).next().is_some() {
             return fail(sentence::ALREADY_LOGGED_IN);
         }
-        let Ok(source) = SourceAddress::new(SocketAddr::new(from.ip(), tcp_port)) else {
+        let Ok(source) = SourceAddress::new(SocketAddr::new(from.ip(), *tcp_port)) else {
             return fail(sentence::WRONG_PASSWORD);
         };
         if self.sessions.len() >= self.limits.sessions {
             return fail(sentence::WRONG_PASSWORD);
         }
-        self.sessions.open(now, &member, Speaks::Legacy(from.ip()), source, LEGACY_OFFLINE_AFTER);
+        let member = Arc::new(member.clone());
+        self.sessions.open(now, &member, Speaks::Legacy(from.ip()), source);
         success(sentence::WELCOME)
     }
 
     /// The member who asks: one with a legacy session from this IP address. Asking is a sign of life.
     fn legacy_asker(&mut self, now: Instant, from: SocketAddr, username: &str) -> Option<Arc<MemberName>> {
-        let member = self.credentials.member(username)?;
-        let session = self.sessions.legacy_of(&member)?;
+        let session = self.sessions.legacy_of(&MemberName::new(username).ok()?)?;
         let id = (session.speaks == Speaks::Legacy(from.ip())).then_some(session.id)?;
+        let member = Arc::clone(&session.member);
         self.sessions.touch(now, id);
         Some(member)
     }

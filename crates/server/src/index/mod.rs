@@ -1,6 +1,6 @@
 //! The index: sessions, publications, and the answers to what peers ask (BT-2, BT-4.2).
 //!
-//! Pure: the time comes in as `now`, who asks as an address, and nothing here waits, logs or touches a socket. Every
+//! Pure: the time comes in as `now`, who asks as a [`Caller`], and nothing here waits, logs or touches a socket. Every
 //! answer is exact at `now`: sessions whose time is over are gone before a request is looked at.
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
@@ -11,13 +11,33 @@ mod requests;
 mod sessions;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::{Encoding, Hex64, legacy as original, messages::Reply, messages::Request};
+use bittrickle_wire::messages::{Reply, Request};
+use bittrickle_wire::seal::{PublicKey, Ticket};
+use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, legacy as original};
 
-use crate::credentials::Credentials;
+pub use legacy::{LegacyAnswer, LegacyLogin};
 use publications::Publications;
 use sessions::Sessions;
+
+/// Who asks in frames: the handshake has proved it.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// Whose device it is.
+    pub member: &'a Arc<MemberName>,
+    /// Its key: a device has one session at most (BT-2.3-7).
+    pub device: PublicKey,
+    /// Where the handshake came from; canonical, so that an IPv4 address is never in IPv6 clothes.
+    pub address: SocketAddr,
+}
+
+/// Whoever shares a key with each source, and so can permit others to fetch from it (BT-6.7).
+pub trait Tickets {
+    /// A ticket that lets `requester` fetch `name` from the device `source`; `None` when no key is shared with it.
+    fn issue(&self, source: &PublicKey, requester: &PublicKey, name: &FileName) -> Option<Ticket>;
+}
 
 /// How many of everything the index holds (BT-5.3-2). Where a limit is reached, requests are refused, and nothing
 /// that exists is dropped.
@@ -25,7 +45,7 @@ use sessions::Sessions;
 pub struct Limits {
     /// Sessions, of both formats.
     pub sessions: usize,
-    /// Framed sessions of one member.
+    /// Sessions of one member, each of another device.
     pub sessions_per_member: usize,
     /// Publications.
     pub publications: usize,
@@ -38,11 +58,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            sessions: 65_536,
+            sessions: 262_144,
             sessions_per_member: 16,
             publications: 10_000_000,
             publications_per_member: 1_000_000,
-            names_per_search: 100_000,
+            names_per_search: 20_000,
         }
     }
 }
@@ -62,44 +82,90 @@ const _: () = assert!(OFFLINE_AFTER.as_millis() > 3 * HEARTBEAT.as_millis());
 #[derive(Debug)]
 pub struct Index {
     boot_id: Hex64,
-    credentials: Credentials,
+    started: Instant,
     limits: Limits,
     sessions: Sessions,
     publications: Publications,
 }
 
 impl Index {
-    /// An empty index. `boot_id` must differ from that of every other start of the server.
+    /// An empty index, started now. `boot_id` must differ from that of every other start of the server.
     #[must_use]
-    pub fn new(boot_id: Hex64, credentials: Credentials, limits: Limits) -> Self {
+    pub fn new(now: Instant, boot_id: Hex64, limits: Limits) -> Self {
         let sessions = Sessions::default();
         let publications = Publications::default();
-        Self { boot_id, credentials, limits, sessions, publications }
+        Self { boot_id, started: now, limits, sessions, publications }
+    }
+
+    /// The clock on which tickets end: milliseconds since the index was started (BT-2.3-8).
+    #[must_use]
+    pub fn clock_ms(&self, now: Instant) -> u64 {
+        let elapsed = now.saturating_duration_since(self.started);
+        u64::try_from(elapsed.as_millis()).expect("500 million years are not over")
     }
 
     /// Answers one request. Repeating a request repeats its answer and changes nothing (BT-2.2-3).
     ///
-    /// `from` tells whose request it is (BT-2.2-1); pages are filled for `encoding`.
-    pub fn handle(&mut self, now: Instant, from: SocketAddr, encoding: Encoding, request: Request) -> Reply {
+    /// Pages are filled for `encoding`; sources come with what `tickets` gives for them.
+    pub fn handle(
+        &mut self,
+        now: Instant,
+        caller: Caller<'_>,
+        encoding: Encoding,
+        request: Request,
+        tickets: &dyn Tickets,
+    ) -> Reply {
         self.expire(now);
-        self.handle_request(now, from, encoding, request).unwrap_or_else(Reply::Refused)
+        self.handle_request(now, caller, encoding, request, tickets).unwrap_or_else(Reply::Refused)
     }
 
-    /// Answers one request of the original's client (BT-4.2).
+    /// Ends a device's session, if it has one: the device is not the member's any more.
+    pub fn close_device(&mut self, device: &PublicKey) {
+        if let Some(id) = self.sessions.of_device(device).map(|session| session.id) {
+            self.sessions.close(id);
+        }
+    }
+
+    /// Ends every session of a member, of both formats.
+    pub fn close_member(&mut self, member: &MemberName) {
+        let open: Vec<_> = self.sessions.of_member(member).map(|session| session.id).collect();
+        open.into_iter().for_each(|id| self.sessions.close(id));
+    }
+
+    /// Forgets a member: no session, no publication.
+    pub fn remove_member(&mut self, member: &MemberName) {
+        self.close_member(member);
+        let names: Vec<_> = self.publications.of_member_by_sequence(member).cloned().collect();
+        names.iter().for_each(|name| drop(self.publications.unpublish(member, name)));
+    }
+
+    /// Answers one request of the original's client (BT-4.2), but for a login, whose password has to be checked first.
     pub fn handle_legacy(
         &mut self,
         now: Instant,
         from: SocketAddr,
         request: &original::Request,
-    ) -> original::Reply {
+    ) -> LegacyAnswer {
         self.expire(now);
         self.handle_legacy_request(now, from, request)
+    }
+
+    /// Answers a login of the original's client once it is known whether its password is right.
+    pub fn finish_legacy_login(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        login: &LegacyLogin,
+        password_is_right: bool,
+    ) -> original::Reply {
+        self.expire(now);
+        self.legacy_login(now, from, login, password_is_right)
     }
 
     /// Ends the sessions whose time is over. Every request does this by itself; called between requests, it frees
     /// memory sooner.
     pub fn expire(&mut self, now: Instant) {
-        while self.sessions.close_expired(now) {}
+        self.sessions.close_expired(now);
     }
 
     /// Sessions that are open, of both formats.

@@ -6,16 +6,16 @@ use std::ops::Bound::{Included, Unbounded};
 
 use bittrickle_wire::limits::FILE_BYTES_MAX;
 use bittrickle_wire::messages::{
-    Files, Found, Hit, HitCursor, ListFiles, ListPeers, Locate, Located, OwnFile, PeerEntry, Peers, Search,
-    Source, SourceCursor,
+    Access, Files, Found, Hit, HitCursor, ListFiles, ListPeers, Locate, Located, OwnFile, PeerEntry, Peers,
+    Search, Source, SourceCursor,
 };
 use bittrickle_wire::page::PageBuilder;
 use bittrickle_wire::{FileBytes, FileName, MemberName, SourceAddress, fold};
 
-use super::Index;
 use super::publications::{Entry, Publication};
 use super::requests::Asker;
 use super::sessions::Session;
+use super::{Index, Tickets};
 
 impl Index {
     pub(super) fn search(&self, asker: &Asker, search: &Search) -> Found {
@@ -83,7 +83,7 @@ impl Index {
         framed.chain(self.sessions.legacy_of(owner))
     }
 
-    pub(super) fn locate(&self, asker: &Asker, locate: &Locate) -> Located {
+    pub(super) fn locate(&self, asker: &Asker, locate: &Locate, tickets: &dyn Tickets) -> Located {
         let mut page = PageBuilder::new(asker.encoding);
         let Some(entry) = self.publications.entry(&locate.name) else {
             return Located { members: 0, sources: page.finish(), next: None };
@@ -102,12 +102,16 @@ impl Index {
                 if after.is_some_and(|after| (&**owner, address_order(session.source)) <= after) {
                     continue;
                 }
-                let source = Source {
-                    member: MemberName::clone(owner),
-                    address: session.source,
-                    file_bytes: publication.file_bytes,
-                    legacy: session.is_legacy(),
+                let access = match session.device() {
+                    None => None,
+                    Some(device) => match tickets.issue(&device, &asker.device, &locate.name) {
+                        Some(ticket) => Some(Access { device, ticket }),
+                        // Its keys have been forgotten before its session: nobody can be let in there now.
+                        None => continue,
+                    },
                 };
+                let (member, address) = (MemberName::clone(owner), session.source);
+                let source = Source { member, address, file_bytes: publication.file_bytes, access };
                 if page.push(source).is_err() {
                     let cursor =
                         |last: &Source| SourceCursor { member: last.member.clone(), address: last.address };

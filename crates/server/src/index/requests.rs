@@ -10,15 +10,17 @@ use bittrickle_wire::messages::{
     HeartbeatReply, LoggedIn, LoggedOut, Login, Publish, Published, RefusalCode, Refused, Reply, Request,
     Unpublish, Unpublished,
 };
+use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, SourceAddress};
 
 use super::sessions::{Session, SessionId, Speaks};
-use super::{HEARTBEAT, Index, OFFLINE_AFTER};
+use super::{Caller, HEARTBEAT, Index, OFFLINE_AFTER, Tickets};
 
 /// Who is asking, once it is known that they may.
 pub(super) struct Asker {
     session: SessionId,
     pub(super) member: Arc<MemberName>,
+    pub(super) device: PublicKey,
     pub(super) encoding: Encoding,
 }
 
@@ -26,94 +28,101 @@ impl Index {
     pub(super) fn handle_request(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        caller: Caller<'_>,
         encoding: Encoding,
         request: Request,
+        tickets: &dyn Tickets,
     ) -> Result<Reply, Refused> {
         match request {
-            Request::Login(login) => self.log_in(now, from, &login).map(Reply::LoggedIn),
-            Request::Logout(_) => Ok(self.log_out(from)),
+            Request::Login(login) => self.log_in(now, caller, &login).map(Reply::LoggedIn),
+            Request::Logout(_) => Ok(self.log_out(caller)),
+            Request::Enrol(_) => Err(Refused::new(
+                RefusalCode::UNEXPECTED_KIND,
+                "devices are enrolled before their requests reach the index",
+            )),
             Request::Heartbeat(_) => {
-                let asker = self.asker(now, from, encoding)?;
-                Ok(self.heartbeat(&asker))
+                let asker = self.asker(now, caller, encoding)?;
+                Ok(self.heartbeat(now, &asker))
             }
             Request::Publish(publish) => {
-                let asker = self.asker(now, from, encoding)?;
+                let asker = self.asker(now, caller, encoding)?;
                 self.publish(&asker, publish)
             }
             Request::Unpublish(unpublish) => {
-                let asker = self.asker(now, from, encoding)?;
+                let asker = self.asker(now, caller, encoding)?;
                 Ok(self.unpublish(&asker, &unpublish))
             }
             Request::Search(search) => {
-                let asker = self.asker(now, from, encoding)?;
+                let asker = self.asker(now, caller, encoding)?;
                 Ok(Reply::Found(self.search(&asker, &search)))
             }
             Request::Locate(locate) => {
-                let asker = self.asker(now, from, encoding)?;
-                Ok(Reply::Located(self.locate(&asker, &locate)))
+                let asker = self.asker(now, caller, encoding)?;
+                Ok(Reply::Located(self.locate(&asker, &locate, tickets)))
             }
             Request::ListPeers(list) => {
-                let asker = self.asker(now, from, encoding)?;
+                let asker = self.asker(now, caller, encoding)?;
                 Ok(Reply::Peers(self.list_peers(&asker, &list)))
             }
             Request::ListFiles(list) => {
-                let asker = self.asker(now, from, encoding)?;
+                let asker = self.asker(now, caller, encoding)?;
                 Ok(Reply::Files(self.list_files(&asker, &list)))
             }
         }
     }
 
-    /// The session that speaks from this address; asking is a sign of life (BT-2.3-4).
-    fn asker(&mut self, now: Instant, from: SocketAddr, encoding: Encoding) -> Result<Asker, Refused> {
-        let Some(session) = self.sessions.at_address(from) else {
-            return Err(Refused::new(
-                RefusalCode::NO_SESSION,
-                "there is no session at this address; log in first",
-            ));
+    /// The session of the device that asks; asking is a sign of life (BT-2.3-4).
+    fn asker(&mut self, now: Instant, caller: Caller<'_>, encoding: Encoding) -> Result<Asker, Refused> {
+        let Some(session) = self.sessions.of_device(&caller.device) else {
+            return Err(Refused::new(RefusalCode::NO_SESSION, "this device has no session; log in first"));
         };
-        let asker = Asker { session: session.id, member: Arc::clone(&session.member), encoding };
-        self.sessions.touch(now, asker.session);
-        Ok(asker)
+        let (session, member) = (session.id, Arc::clone(&session.member));
+        self.sessions.touch(now, session);
+        Ok(Asker { session, member, device: caller.device, encoding })
     }
 
-    fn log_in(&mut self, now: Instant, from: SocketAddr, login: &Login) -> Result<LoggedIn, Refused> {
-        let member = self.credentials.check(&login.member, login.password.as_str()).ok_or_else(|| {
-            Refused::new(RefusalCode::AUTHENTICATION_FAILED, "the member name or the password is wrong")
-        })?;
-        let address = SocketAddr::new(from.ip(), login.transfer_port.number());
+    fn log_in(&mut self, now: Instant, caller: Caller<'_>, login: &Login) -> Result<LoggedIn, Refused> {
+        let address = SocketAddr::new(caller.address.ip(), login.transfer_port.number());
         let source = SourceAddress::new(address).map_err(|error| {
             Refused::new(RefusalCode::MALFORMED, &format!("nobody can be sent to you: {error}"))
         })?;
-        match self.sessions.at_address(from) {
-            Some(session) if session.member == member && session.source == source => {
+        let own = self.sessions.of_device(&caller.device).filter(|session| session.member == *caller.member);
+        let own = own.map(|session| session.id);
+        let replaced = self.replaced_by(caller, source, own);
+        if own.is_none() {
+            self.refuse_one_too_many(caller.member, &replaced)?;
+        }
+        replaced.into_iter().for_each(|id| self.sessions.close(id));
+        match own.and_then(|id| self.sessions.session_mut(id)) {
+            Some(session) => {
+                session.source = source;
                 let id = session.id;
                 self.sessions.touch(now, id);
             }
-            _ => {
-                let replaced = self.replaced_by(&member, from, source);
-                self.refuse_one_too_many(&member, &replaced)?;
-                replaced.into_iter().for_each(|id| self.sessions.close(id));
-                self.sessions.open(now, &member, Speaks::Frames(from), source, OFFLINE_AFTER);
+            None => {
+                self.sessions.open(now, caller.member, Speaks::Frames(caller.device), source);
             }
         }
         Ok(LoggedIn {
             boot_id: self.boot_id,
+            clock_ms: self.clock_ms(now),
             heartbeat_ms: milliseconds(HEARTBEAT),
             offline_after_ms: milliseconds(OFFLINE_AFTER),
         })
     }
 
-    /// The sessions that a login ends: the one at its address, and the member's own that speak legacy or are said to be
-    /// reached where this one is (BT-2.3-2, BT-2.3-5).
+    /// The sessions that a login ends: the device's own under another member, and the member's that speak legacy or are
+    /// said to be reached where this one is (BT-2.3-2, BT-2.3-5).
     fn replaced_by(
         &self,
-        member: &MemberName,
-        from: SocketAddr,
+        caller: Caller<'_>,
         source: SourceAddress,
+        own: Option<SessionId>,
     ) -> BTreeSet<SessionId> {
-        let own = self.sessions.of_member(member).filter(|own| own.is_legacy() || own.source == source);
-        own.chain(self.sessions.at_address(from)).map(|session| session.id).collect()
+        let of_member = self.sessions.of_member(caller.member);
+        let of_member = of_member.filter(|session| session.is_legacy() || session.source == source);
+        let ended = of_member.chain(self.sessions.of_device(&caller.device)).map(|session| session.id);
+        ended.filter(|id| Some(*id) != own).collect()
     }
 
     /// Refuses a login for which there is no room once `replaced` have gone (BT-2.3-3).
@@ -135,17 +144,16 @@ impl Index {
         Ok(())
     }
 
-    fn log_out(&mut self, from: SocketAddr) -> Reply {
-        if let Some(id) = self.sessions.at_address(from).map(|session| session.id) {
-            self.sessions.close(id);
-        }
+    fn log_out(&mut self, caller: Caller<'_>) -> Reply {
+        self.close_device(&caller.device);
         Reply::LoggedOut(LoggedOut {})
     }
 
-    fn heartbeat(&self, asker: &Asker) -> Reply {
+    fn heartbeat(&self, now: Instant, asker: &Asker) -> Reply {
         let session = self.sessions.session(asker.session).expect("the asker has just been found");
         let (offered, digest) = (session.offered(), Hex64(session.digest()));
-        Reply::HeartbeatReply(HeartbeatReply { boot_id: self.boot_id, offered, digest })
+        let (boot_id, clock_ms) = (self.boot_id, self.clock_ms(now));
+        Reply::HeartbeatReply(HeartbeatReply { boot_id, clock_ms, offered, digest })
     }
 
     fn publish(&mut self, asker: &Asker, publish: Publish) -> Result<Reply, Refused> {

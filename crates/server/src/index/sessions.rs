@@ -1,12 +1,16 @@
 //! Sessions: who is online, from where, and until when (BT-2.3, BT-4.2).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::net::{IpAddr, SocketAddr};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bittrickle_wire::messages::name_digest;
+use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{FileName, MemberName, SourceAddress};
+
+use super::{LEGACY_OFFLINE_AFTER, OFFLINE_AFTER};
 
 /// Numbers sessions in the order of their logins; never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -15,8 +19,8 @@ pub(super) struct SessionId(u64);
 /// What a session speaks, and thereby how it is recognised.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Speaks {
-    /// Frames, from this one address and port.
-    Frames(SocketAddr),
+    /// Frames, under the seal of this device.
+    Frames(PublicKey),
     /// The original's format: by user name, from any port of this address.
     Legacy(IpAddr),
 }
@@ -29,12 +33,18 @@ pub(super) struct Session {
     pub(super) speaks: Speaks,
     /// Where its file server answers.
     pub(super) source: SourceAddress,
-    /// The names it offers. A legacy session has none here: it offers all that its member has published.
-    offers: HashSet<Arc<FileName>>,
+    /// What it offers; made with the first name, as most sessions of a great many offer nothing. A legacy session has
+    /// none: it offers all that its member has published.
+    offers: Option<Box<Offers>>,
+    heard_at: Instant,
+}
+
+/// The names that a session offers.
+#[derive(Debug, Default)]
+struct Offers {
+    names: HashSet<Arc<FileName>>,
     /// The sum of the digests of those names (BT-2.4-3).
     digest: u64,
-    silence_max: Duration,
-    over_at: Instant,
 }
 
 /// All sessions. Each stands in every table that applies to it.
@@ -42,9 +52,10 @@ pub(super) struct Session {
 pub(super) struct Sessions {
     next_id: u64,
     by_id: HashMap<SessionId, Session>,
-    by_address: HashMap<SocketAddr, SessionId>,
+    by_device: HashMap<PublicKey, SessionId>,
     by_member: BTreeMap<Arc<MemberName>, Vec<SessionId>>,
-    by_end: BTreeSet<(Instant, SessionId)>,
+    /// When to look at each session next: never later than its end. A sign of life moves the end, not this.
+    by_look: BinaryHeap<Reverse<(Instant, SessionId)>>,
 }
 
 impl Session {
@@ -52,23 +63,39 @@ impl Session {
         matches!(self.speaks, Speaks::Legacy(_))
     }
 
+    pub(super) fn device(&self) -> Option<PublicKey> {
+        match self.speaks {
+            Speaks::Frames(device) => Some(device),
+            Speaks::Legacy(_) => None,
+        }
+    }
+
+    /// The moment at which it is over, if nothing is heard before (BT-2.3-4, BT-4.2-3).
+    fn over_at(&self) -> Instant {
+        self.heard_at + if self.is_legacy() { LEGACY_OFFLINE_AFTER } else { OFFLINE_AFTER }
+    }
+
     pub(super) fn offered(&self) -> u32 {
-        u32::try_from(self.offers.len()).expect("a member's publications are limited to fewer")
+        let names = self.offers.as_ref().map_or(0, |offers| offers.names.len());
+        u32::try_from(names).expect("a member's publications are limited to fewer")
     }
 
     pub(super) fn digest(&self) -> u64 {
-        self.digest
+        self.offers.as_ref().map_or(0, |offers| offers.digest)
     }
 
     pub(super) fn add_offer(&mut self, name: &Arc<FileName>) {
-        if self.offers.insert(Arc::clone(name)) {
-            self.digest = self.digest.wrapping_add(name_digest(name));
+        let offers = self.offers.get_or_insert_default();
+        if offers.names.insert(Arc::clone(name)) {
+            offers.digest = offers.digest.wrapping_add(name_digest(name));
         }
     }
 
     pub(super) fn remove_offer(&mut self, name: &FileName) {
-        if self.offers.remove(name) {
-            self.digest = self.digest.wrapping_sub(name_digest(name));
+        if let Some(offers) = &mut self.offers
+            && offers.names.remove(name)
+        {
+            offers.digest = offers.digest.wrapping_sub(name_digest(name));
         }
     }
 }
@@ -84,19 +111,16 @@ impl Sessions {
         member: &Arc<MemberName>,
         speaks: Speaks,
         source: SourceAddress,
-        silence_max: Duration,
     ) -> SessionId {
         let id = SessionId(self.next_id);
         self.next_id += 1;
-        let over_at = now + silence_max;
         let member = Arc::clone(member);
-        if let Speaks::Frames(address) = speaks {
-            self.by_address.insert(address, id);
+        if let Speaks::Frames(device) = speaks {
+            self.by_device.insert(device, id);
         }
         self.by_member.entry(Arc::clone(&member)).or_default().push(id);
-        self.by_end.insert((over_at, id));
-        let offers = HashSet::new();
-        let session = Session { id, member, speaks, source, offers, digest: 0, silence_max, over_at };
+        let session = Session { id, member, speaks, source, offers: None, heard_at: now };
+        self.by_look.push(Reverse((session.over_at(), id)));
         self.by_id.insert(id, session);
         id
     }
@@ -104,8 +128,8 @@ impl Sessions {
     /// Ends a session. What it has offered is not on offer any more: its id stands for nobody (BT-2.6-6).
     pub(super) fn close(&mut self, id: SessionId) {
         let Some(session) = self.by_id.remove(&id) else { return };
-        if let Speaks::Frames(address) = session.speaks {
-            self.by_address.remove(&address);
+        if let Speaks::Frames(device) = session.speaks {
+            self.by_device.remove(&device);
         }
         if let Some(ids) = self.by_member.get_mut(&session.member) {
             ids.retain(|other| *other != id);
@@ -113,14 +137,19 @@ impl Sessions {
                 self.by_member.remove(&session.member);
             }
         }
-        self.by_end.remove(&(session.over_at, id));
     }
 
-    /// Ends one session whose time is over. Says whether there was one.
-    pub(super) fn close_expired(&mut self, now: Instant) -> bool {
-        let expired = self.by_end.first().filter(|(over_at, _)| *over_at <= now).map(|(_, id)| *id);
-        expired.into_iter().for_each(|id| self.close(id));
-        expired.is_some()
+    /// Ends the sessions whose time is over.
+    pub(super) fn close_expired(&mut self, now: Instant) {
+        while let Some(Reverse((_, id))) = self.by_look.peek().copied().filter(|Reverse((at, _))| *at <= now)
+        {
+            self.by_look.pop();
+            match self.by_id.get(&id).map(Session::over_at) {
+                Some(over_at) if over_at > now => self.by_look.push(Reverse((over_at, id))),
+                Some(_) => self.close(id),
+                None => {}
+            }
+        }
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
@@ -130,9 +159,7 @@ impl Sessions {
     /// Notes a sign of life.
     pub(super) fn touch(&mut self, now: Instant, id: SessionId) {
         if let Some(session) = self.by_id.get_mut(&id) {
-            self.by_end.remove(&(session.over_at, id));
-            session.over_at = now + session.silence_max;
-            self.by_end.insert((session.over_at, id));
+            session.heard_at = now;
         }
     }
 
@@ -144,8 +171,8 @@ impl Sessions {
         self.by_id.get_mut(&id)
     }
 
-    pub(super) fn at_address(&self, address: SocketAddr) -> Option<&Session> {
-        self.by_id.get(self.by_address.get(&address)?)
+    pub(super) fn of_device(&self, device: &PublicKey) -> Option<&Session> {
+        self.by_id.get(self.by_device.get(device)?)
     }
 
     /// The member's sessions, in the order of their logins.

@@ -1,0 +1,84 @@
+//! Why an administrator's command failed, and the exit code that tells so.
+
+use std::io;
+use std::net::SocketAddr;
+
+use bittrickle_secret::{PasswordError, SecretError};
+use bittrickle_wire::TextError;
+
+use super::CredentialsFileError;
+use crate::control::{AskError, Refusal};
+use crate::data_dir::DataDirError;
+use crate::server_key::ServerKeyError;
+use crate::store::StoreError;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AdminError {
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error("the data folder is not acceptable: {0}")]
+    Folder(#[from] SecretError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error("the password is not acceptable: {0}")]
+    NotAPassword(TextError),
+    #[error(transparent)]
+    CredentialsFile(#[from] CredentialsFileError),
+    #[error(transparent)]
+    ServerKey(#[from] ServerKeyError),
+    #[error("the operating system has no randomness: {0}")]
+    Random(#[from] getrandom::Error),
+    #[error("can't write the result: {0}")]
+    Output(io::Error),
+    #[error("the running server answered something else; use the bittrickle-server that it was started from")]
+    Unexpected,
+    #[error(
+        "no server is running with this data folder; tell with --host HOST:PORT where devices will reach it"
+    )]
+    NotRunning,
+    #[error("the server listens on {address}, which is no address to reach it at; use --host HOST:PORT")]
+    Everywhere { address: SocketAddr },
+}
+
+/// Exit codes beside 0, 1 and 2, which mean what they always do.
+const NO_SUCH: u8 = 3;
+const PERMISSION: u8 = 4;
+const EXISTS: u8 = 13;
+
+impl AdminError {
+    /// The exit code of the process.
+    pub(crate) fn exit_code(&self) -> u8 {
+        let permission = match self {
+            Self::Refused(Refusal::NoMember | Refusal::NoDevice) => return NO_SUCH,
+            Self::Refused(Refusal::MemberExists) => return EXISTS,
+            Self::Folder(error)
+            | Self::Password(PasswordError::File(error))
+            | Self::ServerKey(ServerKeyError::File(error)) => error.is_permission(),
+            Self::DataDir(error) => error.is_permission(),
+            Self::Store(error) => error.is_permission(),
+            Self::Ask(AskError::Connection(error))
+            | Self::CredentialsFile(CredentialsFileError::Unreadable { error, .. }) => {
+                error.kind() == io::ErrorKind::PermissionDenied
+            }
+            Self::Refused(_)
+            | Self::Ask(_)
+            | Self::Password(_)
+            | Self::NotAPassword(_)
+            | Self::CredentialsFile(_)
+            | Self::ServerKey(_)
+            | Self::Random(_)
+            | Self::Output(_)
+            | Self::Unexpected
+            | Self::NotRunning
+            | Self::Everywhere { .. } => false,
+        };
+        if permission { PERMISSION } else { 1 }
+    }
+}

@@ -1,0 +1,70 @@
+//! How a command reaches the store: by itself when no server runs, through the running server otherwise.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{AdminError, execute};
+use crate::accounts::unix_seconds;
+use crate::control::{Answer, AskError, Command, ask};
+use crate::data_dir::{DataDir, DataDirError};
+use crate::store::Store;
+
+/// The way to the store.
+#[derive(Debug)]
+pub(super) enum Reach {
+    /// No server runs: this process holds the data folder.
+    Store(Box<Store>),
+    /// A server runs with this data folder.
+    Server(PathBuf),
+}
+
+/// Whether a data folder that isn't there is made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Missing {
+    /// There is something to put into it.
+    Create,
+    /// There is nothing to be found in a new one.
+    Refuse,
+}
+
+/// How long to wait for a server that is starting or stopping, or for another command.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+impl Reach {
+    /// Finds the way.
+    pub(super) fn open(data_dir: &Path, missing: Missing) -> Result<Self, AdminError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let opened = match missing {
+                Missing::Create => DataDir::open(data_dir, Duration::ZERO),
+                Missing::Refuse => DataDir::open_existing(data_dir, Duration::ZERO),
+            };
+            match opened {
+                Ok(data_dir) => return Ok(Self::Store(Box::new(Store::open(Arc::new(data_dir))?))),
+                Err(DataDirError::InUse { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+            match ask(data_dir, &Command::ListeningAddress) {
+                Ok(_) => return Ok(Self::Server(data_dir.to_owned())),
+                // It holds the folder and has no socket yet, or no socket any more, or it is a command like this one.
+                Err(AskError::Nobody(_)) if Instant::now() < deadline => std::thread::sleep(RETRY_PAUSE),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Has a command carried out. A refusal is an error.
+    pub(super) fn run(&self, command: Command) -> Result<Answer, AdminError> {
+        let answer = match self {
+            Self::Store(store) => execute::execute(store, unix_seconds(), command).0,
+            Self::Server(data_dir) => ask(data_dir, &command)?,
+        };
+        match answer {
+            Answer::Refused(refusal) => Err(AdminError::Refused(refusal)),
+            answer => Ok(answer),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Frames under a seal: opened, asked of the index, and the answer sealed (BT-6.5).
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bittrickle_wire::messages::{Enrol, RefusalCode, Refused, Reply, Request};
+use bittrickle_wire::seal::{
+    Cipher, OpenError, Opened, PublicKey, Reset, Sealed, TICKET_LIFE_MS_MAX, Ticket,
+};
+use bittrickle_wire::{Encoding, FileName, Frame, MemberName, Message, Received, Verdict};
+use bytes::BytesMut;
+
+use super::Responder;
+use crate::index::{Caller, Tickets};
+use crate::sealing::{Limits, Slot, Table};
+
+/// How long the tickets are good that are given out, in milliseconds (BT-6.7-2).
+const TICKET_LIFE_MS: u64 = 120_000;
+const _: () = assert!(TICKET_LIFE_MS <= TICKET_LIFE_MS_MAX);
+
+impl<C: Cipher> Responder<C> {
+    pub(super) fn respond_to_sealed(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        sealed: Sealed,
+        datagram: &mut BytesMut,
+        out: &mut BytesMut,
+    ) {
+        let now_ms = self.index.clock_ms(now);
+        self.table.expire(now_ms);
+        let Sealed { index, counter } = sealed;
+        let Some(slot) = self.table.slot_mut(index) else {
+            self.counters.unknown_sessions += 1;
+            return self.reset(now_ms, index, counter, out);
+        };
+        let opened = match slot.session.open(sealed, datagram) {
+            Ok(opened) => opened,
+            Err(OpenError::BadTag(_)) => {
+                self.counters.bad_seals += 1;
+                // The index may have been another device's before this server was started.
+                return self.reset(now_ms, index, counter, out);
+            }
+            Err(OpenError::Replay | OpenError::UsedUp) => return self.counters.replays += 1,
+        };
+        if slot.address != from {
+            // Whoever sends from there has to prove that they receive there, by a new handshake (BT-6.5-7).
+            // It is authentic, so it has a budget of its own: strangers' garbage can't use it up.
+            let is_allowed = slot.others.take(now_ms, self.limits.others);
+            self.counters.moved += 1;
+            if is_allowed {
+                Reset { index, counter }.write(out);
+            }
+            return;
+        }
+        self.table.hear(now_ms, index);
+        let Some(answer) = self.answer(now, now_ms, index, opened) else { return };
+        self.seal(index, answer, out);
+    }
+
+    /// Seals an answer for a session that is still there. Says where it goes.
+    pub(super) fn seal(&mut self, index: u32, answer: Frame, out: &mut BytesMut) -> Option<SocketAddr> {
+        let slot = self.table.slot_mut(index)?;
+        let address = slot.address;
+        // Used-up keys: the device's own are used up as well, and it makes new ones.
+        slot.session.seal(answer, out).ok()?;
+        self.counters.frames_answered += 1;
+        Some(address)
+    }
+
+    fn answer(&mut self, now: Instant, now_ms: u64, index: u32, opened: Opened) -> Option<Frame> {
+        let frame = match opened.frame {
+            Ok(Some(Received::Frame(frame))) => frame,
+            Ok(Some(Received::Bad(bad))) => {
+                let slot = self.table.slot_mut(index)?;
+                if !slot.others.take(now_ms, self.limits.others) {
+                    self.counters.malformed += 1;
+                    return None;
+                }
+                return match bad.verdict() {
+                    Verdict::Answer(frame) | Verdict::AnswerAndClose(frame) => Some(frame),
+                    Verdict::Drop => {
+                        self.counters.unexpected_replies += 1;
+                        None
+                    }
+                };
+            }
+            Ok(None) | Err(_) => {
+                self.counters.malformed += 1;
+                return None;
+            }
+        };
+        let Frame { request_id, encoding, message } = frame;
+        let kind = message.kind();
+        let reply = match message {
+            Message::Request(request) => match self.admit(now_ms, index, request) {
+                Err(refused) => Reply::Refused(refused),
+                Ok(Admitted::Enrolment(enrol)) => {
+                    Reply::Refused(self.queue_enrolment(now, index, request_id, encoding, enrol)?)
+                }
+                Ok(Admitted::Member { device, member, address, request }) => {
+                    let caller = Caller { member: &member, device, address };
+                    self.ask_index(now, now_ms, caller, encoding, request)
+                }
+            },
+            _ if kind.is_reply() => {
+                self.counters.unexpected_replies += 1;
+                return None;
+            }
+            Message::Fetch(_) | Message::Reply(_) | Message::Content(_) => unexpected(),
+            Message::Data(_) | Message::Done(_) | Message::Versions(_) => unexpected(),
+        };
+        Some(Frame { request_id, encoding, message: Message::Reply(reply) })
+    }
+
+    fn ask_index(
+        &mut self,
+        now: Instant,
+        now_ms: u64,
+        caller: Caller<'_>,
+        encoding: Encoding,
+        request: Request,
+    ) -> Reply {
+        let next_number = Cell::new(self.tickets);
+        let ends_ms = now_ms + TICKET_LIFE_MS;
+        let tickets = Issuer { table: &self.table, ends_ms, next_number: &next_number };
+        let reply = self.index.handle(now, caller, encoding, request, &tickets);
+        self.tickets = next_number.get();
+        reply
+    }
+
+    /// Whether a session may ask this now: it has not asked too often (BT-5.3-3), and is a member's unless it wants to
+    /// become one (BT-6.2-8).
+    fn admit(&mut self, now_ms: u64, index: u32, request: Request) -> Result<Admitted, Refused> {
+        let slot = self.table.slot_mut(index).expect("it has just been opened");
+        if !take_from_budget(now_ms, &self.limits, slot, &request) {
+            let sentence = "too many requests in a short time; ask again in a moment";
+            return Err(Refused::new(RefusalCode::TOO_FAST, sentence));
+        }
+        if let Request::Enrol(enrol) = request {
+            return Ok(Admitted::Enrolment(enrol));
+        }
+        let Some(member) = slot.member.clone() else {
+            let sentence = "this device is not enrolled here, or not any more; join first";
+            return Err(Refused::new(RefusalCode::NOT_ENROLLED, sentence));
+        };
+        Ok(Admitted::Member { device: slot.device, member, address: slot.address, request })
+    }
+}
+
+/// What may be asked now, and by whom.
+enum Admitted {
+    /// Anybody may want to enrol.
+    Enrolment(Enrol),
+    /// All else is for members' devices.
+    Member { device: PublicKey, member: Arc<MemberName>, address: SocketAddr, request: Request },
+}
+
+fn take_from_budget<C>(now_ms: u64, limits: &Limits, slot: &mut Slot<C>, request: &Request) -> bool {
+    match request {
+        Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) => {
+            slot.queries.take(now_ms, limits.queries)
+        }
+        Request::Publish(_) | Request::Unpublish(_) => slot.batches.take(now_ms, limits.batches),
+        Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Enrol(_) => {
+            slot.others.take(now_ms, limits.others)
+        }
+    }
+}
+
+/// Makes tickets with the keys that the server shares with each source.
+struct Issuer<'a, C> {
+    table: &'a Table<C>,
+    ends_ms: u64,
+    next_number: &'a Cell<u64>,
+}
+
+impl<C> Tickets for Issuer<'_, C> {
+    fn issue(&self, source: &PublicKey, requester: &PublicKey, name: &FileName) -> Option<Ticket> {
+        let key = self.table.of_device(source)?.session.ticket_key(false);
+        let number = self.next_number.get();
+        self.next_number.set(number.wrapping_add(1));
+        Some(key.issue(requester, name, self.ends_ms, number))
+    }
+}
+
+fn unexpected() -> Reply {
+    Reply::Refused(Refused::new(RefusalCode::UNEXPECTED_KIND, "the index does not answer this kind of frame"))
+}

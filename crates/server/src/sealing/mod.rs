@@ -1,0 +1,19 @@
+//! Who may speak under a seal, how often, and what it costs the server to find out (BT-6.4, BT-6.5). Pure.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `rate` | budgets that refill |
+//! | `network` | what one attacker has many of: the addresses of one network |
+//! | `table` | sessions: keys, whose they are, and when they end |
+//! | `handshakes` | the queue of handshakes, and the budgets of those who ask for them |
+#![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
+
+mod handshakes;
+mod network;
+mod rate;
+mod table;
+
+pub use handshakes::{Handshakes, QueueError};
+pub use network::Network;
+pub use rate::{Budget, Rate};
+pub use table::{Limits, Newcomer, NoSession, Slot, Table};

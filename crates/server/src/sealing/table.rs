@@ -1,0 +1,351 @@
+//! Sealed sessions: their keys, whose they are, and when they are forgotten (BT-6.5).
+//!
+//! ```text
+//!                first frame opened: an older session of the device goes
+//! Accept sent ─────────────────────────────▶ heard ──── 60 s of silence, or 65 min ──▶ forgotten
+//!      └── 10 s without a frame ─────────────────────────────────────────────────────▶ forgotten
+//! ```
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bittrickle_wire::MemberName;
+use bittrickle_wire::seal::{Accept, DatagramSession, NONCE_BYTES, PublicKey};
+use slab::Slab;
+
+use super::network::Network;
+use super::rate::{Budget, Rate};
+
+/// How much of everything sessions may take.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Sessions of members' devices.
+    pub sessions: usize,
+    /// Sessions of devices that are nobody's: they may do nothing but enrol.
+    pub strangers: usize,
+    /// The same, from one network.
+    pub strangers_of_network: u32,
+    /// Handshakes of one network.
+    pub handshakes: Rate,
+    /// Searches, locates and lists of one session (BT-5.3-3).
+    pub queries: Rate,
+    /// Publishing and unpublishing, each for many files at once.
+    pub batches: Rate,
+    /// All other requests.
+    pub others: Rate,
+}
+
+/// One sealed session.
+#[derive(Debug)]
+pub struct Slot<C> {
+    /// Its keys.
+    pub session: DatagramSession<C>,
+    /// The device that has proved its key.
+    pub device: PublicKey,
+    /// Whose device it is; nobody's if it isn't enrolled.
+    pub member: Option<Arc<MemberName>>,
+    /// Where the handshake came from: what comes from elsewhere isn't executed (BT-6.5-7).
+    pub address: SocketAddr,
+    /// What it may still ask.
+    pub queries: Budget,
+    /// What it may still publish.
+    pub batches: Budget,
+    /// What it may still do besides.
+    pub others: Budget,
+    /// When the device got its cookie, and a part of its nonce: what tells its handshake from an older one.
+    began_ms: u64,
+    mark: u32,
+    heard_ms: u64,
+    look_at_ms: u64,
+    is_heard: bool,
+}
+
+/// A device whose handshake is about to be answered.
+#[derive(Debug)]
+pub struct Newcomer {
+    /// The key that it has proved.
+    pub device: PublicKey,
+    /// Whose device it is.
+    pub member: Option<Arc<MemberName>>,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// When it got its cookie.
+    pub began_ms: u64,
+    /// Drawn for this handshake.
+    pub nonce: [u8; NONCE_BYTES],
+}
+
+/// All sealed sessions, by the server's index.
+#[derive(Debug)]
+pub struct Table<C> {
+    limits: Limits,
+    slots: Slab<Slot<C>>,
+    /// The session of each device from which a frame has been opened.
+    heard: HashMap<PublicKey, u32>,
+    /// The newest session of each device from which none has been opened yet.
+    unheard: HashMap<PublicKey, Unheard>,
+    strangers: usize,
+    strangers_of: HashMap<Network, u32>,
+    /// When to look at each slot next: never later than its end.
+    by_look: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+/// A session whose handshake has been answered, and no more.
+#[derive(Debug)]
+struct Unheard {
+    index: u32,
+    nonce: [u8; NONCE_BYTES],
+    accept: Accept,
+}
+
+/// Why there is no session. What exists is never dropped for a newcomer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoSession {
+    /// There is no room for another one.
+    #[error("there is no room for another session")]
+    Full,
+    /// The device has made a newer handshake.
+    #[error("the device has made a newer handshake")]
+    Replay,
+}
+
+/// Sessions beyond the limit whose devices have an older one.
+const RENEWALS_MAX: usize = 4_096;
+
+/// Silence after which a session is forgotten (BT-6.5-8).
+const SILENCE_MS_MAX: u64 = 60_000;
+
+/// The same, before its first frame.
+const UNHEARD_MS_MAX: u64 = 10_000;
+
+/// Age at which it is forgotten: a device makes a new handshake five minutes before.
+const AGE_MS_MAX: u64 = 3_900_000;
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 262_144,
+            strangers: 1_024,
+            strangers_of_network: 16,
+            handshakes: super::handshakes::RATE,
+            queries: Rate { per_second: 20, burst: 40 },
+            batches: Rate { per_second: 200, burst: 2_000 },
+            others: Rate { per_second: 20, burst: 40 },
+        }
+    }
+}
+
+impl<C> Slot<C> {
+    fn over_at_ms(&self) -> u64 {
+        let silence_ms_max = if self.is_heard { SILENCE_MS_MAX } else { UNHEARD_MS_MAX };
+        (self.heard_ms + silence_ms_max).min(self.began_ms + AGE_MS_MAX)
+    }
+}
+
+impl<C> Table<C> {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            slots: Slab::new(),
+            heard: HashMap::new(),
+            unheard: HashMap::new(),
+            strangers: 0,
+            strangers_of: HashMap::new(),
+            by_look: BinaryHeap::new(),
+        }
+    }
+
+    /// Answers a handshake with this nonce: with a new session, for which `open` is given the server's index, or as
+    /// before when the device has sent it again because the answer was slow. A handshake that began before the device's
+    /// newest one did is a replay (BT-6.4-7).
+    ///
+    /// # Errors
+    /// There is no room, or it is a replay; `open` isn't called then.
+    pub fn open(
+        &mut self,
+        now_ms: u64,
+        newcomer: Newcomer,
+        open: impl FnOnce(u32) -> (DatagramSession<C>, Accept),
+    ) -> Result<Accept, NoSession> {
+        let Newcomer { device, member, address, began_ms, nonce } = newcomer;
+        if let Some(unheard) = self.unheard.get(&device) {
+            if unheard.nonce == nonce {
+                return Ok(unheard.accept);
+            }
+            self.refuse_replay(began_ms, &nonce, unheard.index)?;
+            self.close(unheard.index);
+        }
+        if let Some(heard) = self.heard.get(&device) {
+            self.refuse_replay(began_ms, &nonce, *heard)?;
+        }
+        self.refuse_one_too_many(address, &device, member.is_some())?;
+        let entry = self.slots.vacant_entry();
+        let index = u32::try_from(entry.key()).map_err(|_| NoSession::Full)?;
+        let (session, accept) = open(index);
+        let limits = &self.limits;
+        let slot = Slot {
+            session,
+            device,
+            address,
+            queries: Budget::full(began_ms, limits.queries),
+            batches: Budget::full(began_ms, limits.batches),
+            others: Budget::full(began_ms, limits.others),
+            began_ms,
+            mark: mark(&nonce),
+            heard_ms: now_ms,
+            look_at_ms: now_ms + UNHEARD_MS_MAX,
+            is_heard: false,
+            member,
+        };
+        self.by_look.push(Reverse((slot.look_at_ms, index)));
+        if slot.member.is_none() {
+            self.strangers += 1;
+            *self.strangers_of.entry(address.ip().into()).or_default() += 1;
+        }
+        self.unheard.insert(device, Unheard { index, nonce, accept });
+        entry.insert(slot);
+        Ok(accept)
+    }
+
+    fn refuse_replay(&self, began_ms: u64, nonce: &[u8; NONCE_BYTES], newest: u32) -> Result<(), NoSession> {
+        let Some(newest) = self.slots.get(newest as usize) else { return Ok(()) };
+        let is_itself = began_ms == newest.began_ms && mark(nonce) == newest.mark;
+        if began_ms < newest.began_ms || is_itself { Err(NoSession::Replay) } else { Ok(()) }
+    }
+
+    fn refuse_one_too_many(
+        &self,
+        address: SocketAddr,
+        device: &PublicKey,
+        is_member: bool,
+    ) -> Result<(), NoSession> {
+        let is_full = if is_member {
+            // A device that is here already makes room as soon as its new session is heard.
+            let renewals = if self.heard.contains_key(device) { RENEWALS_MAX } else { 0 };
+            self.slots.len() - self.strangers >= self.limits.sessions + renewals
+        } else {
+            let of_network = self.strangers_of.get(&address.ip().into()).copied().unwrap_or(0);
+            self.strangers >= self.limits.strangers || of_network >= self.limits.strangers_of_network
+        };
+        if is_full { Err(NoSession::Full) } else { Ok(()) }
+    }
+
+    /// The session with this index.
+    pub fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<C>> {
+        self.slots.get_mut(index as usize)
+    }
+
+    /// The session of a device from which a frame has been opened.
+    #[must_use]
+    pub fn of_device(&self, device: &PublicKey) -> Option<&Slot<C>> {
+        self.slots.get(*self.heard.get(device)? as usize)
+    }
+
+    /// Notes that a frame has been opened. The first one ends the device's older session (BT-6.5-3).
+    pub fn hear(&mut self, now_ms: u64, index: u32) {
+        let Some(slot) = self.slots.get_mut(index as usize) else { return };
+        slot.heard_ms = now_ms;
+        if slot.is_heard {
+            return;
+        }
+        slot.is_heard = true;
+        let device = slot.device;
+        self.unheard.remove(&device);
+        let Some(older) = self.heard.insert(device, index) else { return };
+        let budgets = self.slots.get(older as usize).map(|slot| (slot.queries, slot.batches, slot.others));
+        if let Some((slot, budgets)) = self.slots.get_mut(index as usize).zip(budgets) {
+            // A new handshake is no way to ask more.
+            (slot.queries, slot.batches, slot.others) = budgets;
+        }
+        self.close(older);
+    }
+
+    /// Ends a session.
+    pub fn close(&mut self, index: u32) {
+        let Some(slot) = self.slots.try_remove(index as usize) else { return };
+        if self.heard.get(&slot.device) == Some(&index) {
+            self.heard.remove(&slot.device);
+        }
+        if self.unheard.get(&slot.device).is_some_and(|unheard| unheard.index == index) {
+            self.unheard.remove(&slot.device);
+        }
+        if slot.member.is_none() {
+            self.forget_stranger(slot.address);
+        }
+    }
+
+    /// Ends the sessions that are over.
+    pub fn expire(&mut self, now_ms: u64) {
+        let due = |Reverse((at_ms, _)): &Reverse<(u64, u32)>| *at_ms <= now_ms;
+        while let Some(Reverse((look_at_ms, index))) = self.by_look.peek().copied().filter(due) {
+            self.by_look.pop();
+            // An entry that its slot doesn't know was made for an earlier session with this index.
+            let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.look_at_ms == look_at_ms)
+            else {
+                continue;
+            };
+            slot.look_at_ms = slot.over_at_ms();
+            if slot.look_at_ms > now_ms {
+                self.by_look.push(Reverse((slot.look_at_ms, index)));
+            } else {
+                self.close(index);
+            }
+        }
+    }
+
+    /// Notes whose a device is from now on.
+    pub fn set_member(&mut self, device: &PublicKey, member: Option<&Arc<MemberName>>) {
+        let unheard = self.unheard.get(device).map(|unheard| unheard.index);
+        for index in self.heard.get(device).copied().into_iter().chain(unheard) {
+            let Some(slot) = self.slots.get_mut(index as usize) else { continue };
+            let was_stranger = slot.member.is_none();
+            slot.member = member.cloned();
+            match (was_stranger, member.is_none()) {
+                (true, false) => {
+                    let network = slot.address.ip().into();
+                    self.strangers -= 1;
+                    release(&mut self.strangers_of, network);
+                }
+                (false, true) => {
+                    self.strangers += 1;
+                    *self.strangers_of.entry(slot.address.ip().into()).or_default() += 1;
+                }
+                (true, true) | (false, false) => {}
+            }
+        }
+    }
+
+    /// Sessions that are open, those of strangers included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether no session is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    fn forget_stranger(&mut self, address: SocketAddr) {
+        self.strangers -= 1;
+        release(&mut self.strangers_of, address.ip().into());
+    }
+}
+
+fn mark(nonce: &[u8; NONCE_BYTES]) -> u32 {
+    u32::from_be_bytes(std::array::from_fn(|i| nonce[i]))
+}
+
+fn release(strangers_of: &mut HashMap<Network, u32>, network: Network) {
+    if let Some(count) = strangers_of.get_mut(&network) {
+        *count -= 1;
+        if *count == 0 {
+            strangers_of.remove(&network);
+        }
+    }
+}
