@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::messages::Fetch;
-use bittrickle_wire::{Encoding, FileName, Frame, FrameCodec, FramingError, Message, legacy};
+use bittrickle_wire::messages::{Access, Fetch};
+use bittrickle_wire::seal::{STREAM_ACCEPT_BYTES, SealedCodec, SecretKey, StreamError, StreamInitiating};
+use bittrickle_wire::{Encoding, FileName, Frame, FramingError, Message, legacy};
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::codec::Framed;
 
-use super::file_server::takes_from;
+use super::file_server::takes_legacy_from;
 use super::index::SourceAt;
 use super::pace::keep_pace;
 use crate::share::{Folder, FolderError, PartFile, write_pieces};
@@ -46,11 +47,18 @@ pub enum DownloadError {
     /// Our folder's fault: no other source would help.
     #[error("{0}")]
     Folder(#[from] FolderError),
-    /// A source on another machine, which is not spoken to in frames until sessions are sealed (BT-1.8-1).
-    #[error(
-        "it is not on this machine: frames are spoken on loopback addresses only, until sessions are sealed"
-    )]
-    NotLoopback,
+    /// A source on another machine that speaks the original's format only: it would be asked in clear.
+    #[error("it speaks the original's format only, in clear, and is not on this machine")]
+    InClear,
+    /// Whoever is at the source's address is not the peer that the index named.
+    #[error("whoever answers there is not the peer that the server named: {0}")]
+    WrongPeer(StreamError),
+    /// The source closes the connection instead of answering the handshake.
+    #[error("it does not let us in: it may have left, or the server's ticket is too old; try again")]
+    NotLetIn,
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness: {0}")]
+    Random(#[from] getrandom::Error),
     /// Nothing answers at the source's address.
     #[error("it can't be reached: {0}")]
     Connect(io::Error),
@@ -107,17 +115,19 @@ impl DownloadError {
     /// Whether another source could do better.
     #[must_use]
     pub fn is_sources_fault(&self) -> bool {
-        !matches!(self, Self::Folder(_))
+        !matches!(self, Self::Folder(_) | Self::Random(_))
     }
 }
 
-/// Fetches `label` from one source into `folder`, under a name made from it (BT-3.4-2).
+/// Fetches `label` from one source into `folder`, under a name made from it (BT-3.4-2). `device` is our key; without one
+/// we speak the original's format.
 ///
 /// # Errors
 /// The source or the folder fails; nothing is left in the folder then, nor when this is dropped half-way.
 pub async fn download(
     source: &SourceAt,
     label: &str,
+    device: Option<&SecretKey>,
     folder: &Arc<Folder>,
     deadlines: &Deadlines,
     progress: &Progress,
@@ -128,14 +138,22 @@ pub async fn download(
     if folder.has(&name) {
         return Err(FolderError::Exists.into());
     }
-    if !source.legacy && !takes_from(source.address.ip()) {
-        return Err(DownloadError::NotLoopback);
-    }
-    let stream = connect(source.address, deadlines).await?;
-    let part = if source.legacy {
-        fetch_legacy(stream, label, folder, deadlines, progress).await?
-    } else {
-        fetch_frames(stream, &name, folder, deadlines, progress).await?
+    let part = match device.zip(source.access.as_ref()) {
+        Some((device, access)) => {
+            let stream = connect(source.address, deadlines).await?;
+            let entering = enter(stream, device, access, &name);
+            let entered = timeout(deadlines.first, entering).await;
+            let framed = entered.map_err(|_| DownloadError::NoAnswer(deadlines.first))??;
+            fetch_frames(framed, &name, folder, deadlines, progress).await?
+        }
+        // Who speaks frames doesn't ask in clear over a network because somebody says so.
+        None if device.is_some() && !takes_legacy_from(source.address.ip()) => {
+            return Err(DownloadError::InClear);
+        }
+        None => {
+            let stream = connect(source.address, deadlines).await?;
+            fetch_legacy(stream, label, folder, deadlines, progress).await?
+        }
     };
     blocking(move || part.finish(&name)).await?;
     Ok(Downloaded { file_bytes: progress.bytes(), duration: started.elapsed() })
@@ -149,15 +167,37 @@ async fn connect(address: SocketAddr, deadlines: &Deadlines) -> Result<TcpStream
     Ok(stream)
 }
 
+/// The handshake: the source proves its key, and we show our ticket (BT-6.6).
+async fn enter(
+    mut stream: TcpStream,
+    device: &SecretKey,
+    access: &Access,
+    name: &FileName,
+) -> Result<Framed<TcpStream, SealedCodec>, DownloadError> {
+    let mut ephemeral = [0; 32];
+    getrandom::fill(&mut ephemeral)?;
+    let (initiating, initiate) =
+        StreamInitiating::new(device, &access.device, &access.ticket, name, ephemeral);
+    stream.write_all(&initiate).await.map_err(DownloadError::Broken)?;
+    let mut accept = [0; STREAM_ACCEPT_BYTES];
+    stream.read_exact(&mut accept).await.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => DownloadError::NotLetIn,
+        _ => DownloadError::Broken(error),
+    })?;
+    let codec = initiating.finish(&accept).map_err(DownloadError::WrongPeer)?;
+    let mut framed = Framed::new(stream, codec);
+    framed.read_buffer_mut().reserve(READ_BYTES);
+    Ok(framed)
+}
+
 async fn fetch_frames(
-    stream: TcpStream,
+    mut framed: Framed<TcpStream, SealedCodec>,
     name: &FileName,
     folder: &Arc<Folder>,
     deadlines: &Deadlines,
     progress: &Progress,
 ) -> Result<PartFile, DownloadError> {
     const REQUEST_ID: u32 = 1;
-    let mut framed = Framed::with_capacity(stream, FrameCodec::for_content(), READ_BYTES);
     let message = Message::Fetch(Fetch { name: name.clone() });
     let fetch = Frame { request_id: REQUEST_ID, encoding: Encoding::Bincode, message };
     framed.send(fetch).await.map_err(framing)?;
@@ -183,7 +223,7 @@ async fn fetch_frames(
 }
 
 async fn next_step(
-    framed: &mut Framed<TcpStream, FrameCodec>,
+    framed: &mut Framed<TcpStream, SealedCodec>,
     incoming: &mut Incoming,
 ) -> Result<Step, DownloadError> {
     match framed.next().await {

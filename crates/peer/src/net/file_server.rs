@@ -1,17 +1,19 @@
 //! The file server: takes connections of other peers, in either format, and ends with the peer.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bittrickle_wire::Format;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::gate::Gate;
+use super::places::{Place, Places};
 use super::upload::{Upload, reset};
 use crate::share::{Folder, Shares};
 use crate::transfer::Deadlines;
@@ -27,8 +29,11 @@ pub struct FileServer {
 /// Connections in all (BT-5.4-2).
 const CONNECTIONS_MAX: usize = 256;
 
-/// Connections that haven't sent a request yet (BT-5.4-2).
-const UNPROVEN_MAX: usize = 64;
+/// Connections that haven't shown who they are (BT-5.4-3).
+const STRANGERS_MAX: usize = 64;
+
+/// The same, of one network.
+const STRANGERS_OF_NETWORK_MAX: usize = 8;
 
 /// Uploads at a time (BT-5.4-2).
 const UPLOADS_MAX: usize = 32;
@@ -37,7 +42,8 @@ const UPLOADS_MAX: usize = 32;
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 impl FileServer {
-    /// Listens on a free port of this address, the one from which the index is asked.
+    /// Listens on a free port of this address, the one from which the index is asked. Peers that speak frames come in by
+    /// the gate; without one, none do.
     ///
     /// # Errors
     /// No port is free.
@@ -46,11 +52,13 @@ impl FileServer {
         folder: Arc<Folder>,
         shares: Arc<Shares>,
         deadlines: Deadlines,
+        gate: Option<Gate>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let upload = Upload { folder, shares, deadlines, slots: Arc::new(Semaphore::new(UPLOADS_MAX)) };
+        let slots = Arc::new(Semaphore::new(UPLOADS_MAX));
+        let upload = Upload { folder, shares, deadlines, slots, gate };
         let accepting = accept(listener, upload, stop.clone(), tasks.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));
         Ok(Self { address, stop, tasks })
@@ -70,15 +78,23 @@ impl FileServer {
     }
 }
 
-/// Whether anything is taken from this address, in either format: until sessions are sealed, from loopback addresses
-/// only (BT-1.8-1, BT-4.3-5).
+/// Whether the original's `GET`, which is in clear, is taken from this address, or sent there by a peer that speaks frames
+/// (BT-4.3-5).
 #[must_use]
-pub fn takes_from(ip: IpAddr) -> bool {
+pub fn takes_legacy_from(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
+/// What one attacker has many of: an IPv4 address stands for itself, an IPv6 address for its /64.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+    }
+}
+
 async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, tasks: TaskTracker) {
-    let unproven = Arc::new(Semaphore::new(UNPROVEN_MAX));
+    let strangers = Places::new(STRANGERS_MAX, STRANGERS_OF_NETWORK_MAX);
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (stream, from) = match listener.accept().await {
@@ -90,13 +106,11 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
         };
         // A peer that is flooded closes the door, not its memory.
         let Ok(connection) = Arc::clone(&connections).try_acquire_owned() else { continue };
-        let Ok(permit) = Arc::clone(&unproven).try_acquire_owned() else { continue };
-        if !takes_from(from.ip()) {
-            continue;
-        }
+        let from = from.ip().to_canonical();
+        let Some(stranger) = strangers.add(network(from)) else { continue };
         let upload = upload.clone();
         tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
-            serve(stream, &upload, permit).await;
+            serve(stream, from, &upload, stranger).await;
             drop(connection);
         }));
     }
@@ -106,15 +120,16 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Serves one connection, in the format its first byte says.
-async fn serve(stream: TcpStream, upload: &Upload, unproven: tokio::sync::OwnedSemaphorePermit) {
+async fn serve(stream: TcpStream, from: IpAddr, upload: &Upload, stranger: Place<IpAddr>) {
     // Where it can't be set, a taker near the lowest rate may be cut off too early.
     let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     let mut first = [0; 1];
-    let peeked = timeout(upload.deadlines.first, stream.peek(&mut first)).await;
+    let deadline = Instant::now() + upload.deadlines.first;
+    let peeked = timeout_at(deadline.into(), stream.peek(&mut first)).await;
     let Ok(Ok(1)) = peeked else { return };
     match Format::of(&first) {
-        Some(Format::Frame) => upload.serve_frames(stream, unproven).await,
-        Some(Format::LegacyGet) => upload.serve_legacy(stream, unproven).await,
-        Some(Format::LegacyJson) | None => reset(stream),
+        Some(Format::Frame) => upload.serve_frames(stream, stranger, deadline).await,
+        Some(Format::LegacyGet) if takes_legacy_from(from) => upload.serve_legacy(stream, stranger).await,
+        Some(Format::LegacyGet | Format::LegacyJson) | None => reset(stream),
     }
 }

@@ -1,27 +1,43 @@
-//! The index in frames: drives a [`Session`] over one UDP socket.
+//! The index in frames: drives a [`Session`] and the sealed [`Channel`] under it over one UDP socket.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
 use bittrickle_wire::messages::{Login, Reply, Request};
-use bittrickle_wire::{DatagramCodec, Encoding, Frame};
+use bittrickle_wire::seal::{PublicKey, SecretKey};
+use bittrickle_wire::{Encoding, TransferPort};
 use bytes::BytesMut;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
-use tokio_util::codec::{Decoder as _, Encoder as _};
 
+use crate::channel::{self, Channel};
 use crate::session::{CallError, CallId, Event, Output, Session};
+use crate::transfer::Admission;
 
 /// A running session. Dropped without [`FramedIndex::leave`], it ends by silence.
 #[derive(Debug)]
 pub struct FramedIndex {
     calls: mpsc::Sender<Call>,
     driver: JoinHandle<()>,
+}
+
+/// Who logs in, and where.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The server's key, as it is pinned.
+    pub server_key: PublicKey,
+    /// This device's key.
+    pub device: SecretKey,
+    /// Where this peer's file server listens.
+    pub transfer_port: TransferPort,
+    /// Learns what it takes to check the tickets of others.
+    pub admission: Arc<Mutex<Admission>>,
 }
 
 type Call = (Request, oneshot::Sender<Result<Reply, CallError>>);
@@ -51,16 +67,29 @@ impl FramedIndex {
     /// The index refuses or doesn't answer, or can't be reached at all.
     pub async fn log_in(
         server: SocketAddr,
-        login: Login,
+        identity: Identity,
         encoding: Encoding,
         events: mpsc::UnboundedSender<Event>,
     ) -> Result<Self, CallError> {
         let (socket, _) = connect(server).await.map_err(|_| CallError::NoAnswer)?;
-        let seed = getrandom::u64().map_err(|_| CallError::Closed)?;
-        let session = Session::new(Instant::now(), login, encoding, seed);
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|_| CallError::Closed)?;
+        let Identity { server_key, device, transfer_port, admission } = identity;
+        let channel = Channel::new(Instant::now(), server_key, device, seed);
+        let spread = getrandom::u64().map_err(|_| CallError::Closed)?;
+        let session = Session::new(Instant::now(), Login { transfer_port }, encoding, spread);
         let (calls, incoming) = mpsc::channel(CALLS_MAX);
         let (outcome, login_outcome) = oneshot::channel();
-        let driver = Driver { socket, session, events, outcome: Some(outcome), waiting: HashMap::new() };
+        let driver = Driver {
+            socket,
+            channel,
+            session,
+            is_established: false,
+            admission,
+            events,
+            outcome: Some(outcome),
+            waiting: HashMap::new(),
+        };
         let index = Self { calls, driver: tokio::spawn(driver.run(incoming)) };
         match login_outcome.await.unwrap_or(Err(CallError::Closed)) {
             Ok(()) => Ok(index),
@@ -91,7 +120,10 @@ impl FramedIndex {
 
 struct Driver {
     socket: UdpSocket,
+    channel: Channel,
     session: Session,
+    is_established: bool,
+    admission: Arc<Mutex<Admission>>,
     events: mpsc::UnboundedSender<Event>,
     /// Who waits for the first login.
     outcome: Option<oneshot::Sender<Result<(), CallError>>>,
@@ -100,10 +132,10 @@ struct Driver {
 
 impl Driver {
     async fn run(mut self, mut calls: mpsc::Receiver<Call>) {
-        let mut buffer = vec![0; DATAGRAM_BYTES_MAX + 1];
+        let mut buffer = BytesMut::with_capacity(DATAGRAM_BYTES_MAX + 1);
         loop {
             self.take_outputs().await;
-            let wake = self.session.next_wake();
+            let wake = self.next_wake();
             tokio::select! {
                 call = calls.recv() => match call {
                     Some((request, answer)) => {
@@ -112,13 +144,13 @@ impl Driver {
                     }
                     None => return self.leave(&mut buffer).await,
                 },
-                received = self.socket.recv(&mut buffer) => self.receive(received, &buffer),
-                () = sleep_until_or_for_ever(wake) => self.session.tick(Instant::now()),
+                received = self.socket.recv_buf(&mut buffer) => self.receive(&received, &mut buffer),
+                () = sleep_until_or_for_ever(wake) => self.tick(),
             }
         }
     }
 
-    async fn leave(mut self, buffer: &mut [u8]) {
+    async fn leave(mut self, buffer: &mut BytesMut) {
         self.session.leave(Instant::now());
         let answered = async {
             loop {
@@ -126,35 +158,50 @@ impl Driver {
                 if self.session.is_over() {
                     return;
                 }
-                let received = self.socket.recv(buffer).await;
-                self.receive(received, buffer);
+                let received = self.socket.recv_buf(buffer).await;
+                self.receive(&received, buffer);
             }
         };
         // No answer: the session ends by silence.
         let _ = timeout(LEAVE_WAIT, answered).await;
     }
 
-    fn receive(&mut self, received: io::Result<usize>, buffer: &[u8]) {
+    /// Until there is a channel, the session has nothing to speak through.
+    fn next_wake(&self) -> Option<Instant> {
+        let session = self.session.next_wake().filter(|_| self.is_established);
+        session.into_iter().chain(self.channel.next_wake()).min()
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        self.channel.tick(now);
+        if self.is_established {
+            self.session.tick(now);
+        }
+    }
+
+    fn receive(&mut self, received: &io::Result<usize>, buffer: &mut BytesMut) {
         match received {
-            Ok(bytes) => {
-                // What is no frame is no answer: the request is sent again, or its sender told that none came.
-                let decoded = DatagramCodec.decode(&mut BytesMut::from(&buffer[..bytes]));
-                if let Ok(Some(received)) = decoded {
-                    self.session.receive(Instant::now(), received);
-                }
-            }
+            // What can't be believed is no answer: the request is sent again, or its sender told that none came.
+            Ok(_) => self.channel.receive(Instant::now(), buffer),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                self.session.refused_by_network();
+                self.channel.refused_by_network();
             }
             // The network is gone for the moment; resending finds out for how long.
             Err(_) => {}
         }
+        buffer.clear();
+        buffer.reserve(DATAGRAM_BYTES_MAX + 1);
     }
 
     async fn take_outputs(&mut self) {
-        while let Some(output) = self.session.next_output() {
+        loop {
+            while let Some(output) = self.channel.next_output() {
+                self.take_channel_output(output).await;
+            }
+            let Some(output) = self.session.next_output() else { return };
             match output {
-                Output::Send(frame) => self.send(frame).await,
+                Output::Send(frame) => self.channel.send(frame),
                 Output::Finished(id, result) => {
                     if let Some(answer) = self.waiting.remove(&id) {
                         // Whoever asked may have gone.
@@ -162,8 +209,40 @@ impl Driver {
                     }
                 }
                 Output::Event(event) => self.tell(event),
+                Output::Rhythm(rhythm) => {
+                    self.channel.set_silence_max(rhythm.offline_after);
+                    self.admission().set_clock(Instant::now(), rhythm.boot_id, rhythm.clock_ms);
+                }
             }
         }
+    }
+
+    async fn take_channel_output(&mut self, output: channel::Output) {
+        let now = Instant::now();
+        match output {
+            // A datagram that isn't sent is one that got lost: it is sent again.
+            channel::Output::Send(datagram) => {
+                if let Err(error) = self.socket.send(&datagram).await
+                    && error.kind() == io::ErrorKind::ConnectionRefused
+                {
+                    self.channel.refused_by_network();
+                }
+            }
+            channel::Output::Receive(received) => self.session.receive(now, received),
+            channel::Output::Established(ticket_key) => {
+                self.admission().add_key(now, ticket_key);
+                if std::mem::replace(&mut self.is_established, true) {
+                    self.session.channel_renewed(now);
+                } else {
+                    self.session.begin(now);
+                }
+            }
+            channel::Output::Failed(error) => self.session.channel_failed(error),
+        }
+    }
+
+    fn admission(&self) -> std::sync::MutexGuard<'_, Admission> {
+        self.admission.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell(&mut self, event: Event) {
@@ -178,17 +257,6 @@ impl Driver {
         };
         if let Some(waiting) = self.outcome.take() {
             let _ = waiting.send(outcome);
-        }
-    }
-
-    async fn send(&mut self, frame: Frame) {
-        let mut datagram = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
-        DatagramCodec.encode(frame, &mut datagram).expect("requests are built to fit one datagram");
-        // A datagram that isn't sent is one that got lost: it is sent again.
-        if let Err(error) = self.socket.send(&datagram).await
-            && error.kind() == io::ErrorKind::ConnectionRefused
-        {
-            self.session.refused_by_network();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use bittrickle_wire::legacy::sentence;
 use bittrickle_wire::messages::{
-    ListFiles, ListPeers, Locate, Offer, Publish, RefusalCode, Reply, Request, Search, Unpublish,
+    Access, ListFiles, ListPeers, Locate, Offer, Publish, RefusalCode, Reply, Request, Search, Unpublish,
 };
 use bittrickle_wire::{FileBytes, FileName, List, Query, SourceAddress, TextError};
 
@@ -57,8 +57,8 @@ pub struct SourceAt {
     pub member: Option<String>,
     /// Where its file server answers.
     pub address: SocketAddr,
-    /// Whether it speaks only the original's `GET name`.
-    pub legacy: bool,
+    /// Who it is, and the permission to fetch from it. Absent when it speaks only the original's `GET name`.
+    pub access: Option<Access>,
 }
 
 /// Why the index has no answer for us.
@@ -195,7 +195,7 @@ impl Index {
                     found.sources.extend(page.sources.iter().map(|source| SourceAt {
                         member: Some(source.member.as_str().to_owned()),
                         address: source.address.socket_address(),
-                        legacy: source.legacy,
+                        access: source.access,
                     }));
                     after = page.next;
                     if after.is_none() {
@@ -207,7 +207,7 @@ impl Index {
             Self::Legacy(index) => {
                 let peer = index.locate(label).await?;
                 let address = SourceAddress::new(SocketAddr::new(peer.address, peer.port))?.socket_address();
-                Ok(Found { published: true, sources: vec![SourceAt { member: None, address, legacy: true }] })
+                Ok(Found { published: true, sources: vec![SourceAt { member: None, address, access: None }] })
             }
         }
     }

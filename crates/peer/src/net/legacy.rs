@@ -1,6 +1,7 @@
 //! The index in the original's format: one socket a request, no repeating (BT-4.4).
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +23,6 @@ pub struct LegacyIndex {
     heartbeats: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 struct Account {
     server: SocketAddr,
     username: String,
@@ -30,6 +30,12 @@ struct Account {
     tcp_port: u16,
     /// What is published, to be published again when the server has forgotten us.
     published: Mutex<BTreeSet<String>>,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("server", &self.server).finish_non_exhaustive()
+    }
 }
 
 /// Why an original server has no answer for us.

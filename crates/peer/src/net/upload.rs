@@ -1,13 +1,13 @@
 //! Uploads: what a connected peer asks for, answered from the files that are shared (BT-3, BT-4.3).
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Content, Done, RefusalCode, Refused, Reply};
-use bittrickle_wire::{
-    Encoding, FileName, Frame, FrameCodec, FramingError, Message, Received, Verdict, legacy,
-};
+use bittrickle_wire::seal::{STREAM_INITIATE_BYTES, SealedCodec};
+use bittrickle_wire::{Encoding, FileName, Frame, FramingError, Message, Received, Verdict, legacy};
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,7 +17,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{timeout, timeout_at};
 use tokio_util::codec::Framed;
 
+use super::gate::{Admitted, Gate, NotLetIn};
 use super::pace::keep_pace;
+use super::places::Place;
 use crate::share::{Folder, FolderError, SharedFile, Shares, read_pieces};
 use crate::transfer::{Deadlines, RateFloor, TooSlow};
 
@@ -28,6 +30,8 @@ pub(super) struct Upload {
     pub(super) shares: Arc<Shares>,
     pub(super) deadlines: Deadlines,
     pub(super) slots: Arc<Semaphore>,
+    /// Lets peers in that speak frames; without it, nobody who does.
+    pub(super) gate: Option<Gate>,
 }
 
 /// Pieces read ahead of the network.
@@ -44,37 +48,79 @@ enum UploadError {
     TooSlow(#[from] TooSlow),
     #[error("the other side keeps us waiting")]
     Stuck,
+    #[error(transparent)]
+    NotLetIn(#[from] NotLetIn),
+    #[error("nobody who speaks frames is let in here")]
+    NoGate,
+    #[error("the ticket is for another file, or its time is over")]
+    NoTicket,
 }
 
 impl Upload {
-    /// Answers `Fetch` after `Fetch` until the other side goes, keeps us waiting, or sends what is no frame.
-    pub(super) async fn serve_frames(&self, stream: TcpStream, unproven: OwnedSemaphorePermit) {
+    /// Lets a peer in if its ticket is good, and answers `Fetch` after `Fetch` until it goes, keeps us waiting, or sends
+    /// what is no frame. Who isn't let in learns nothing: the connection is closed (BT-6.6-2).
+    pub(super) async fn serve_frames(
+        &self,
+        mut stream: TcpStream,
+        stranger: Place<IpAddr>,
+        deadline: Instant,
+    ) {
         let _ = stream.set_nodelay(true);
-        let mut framed = Framed::new(stream, FrameCodec::for_requests());
-        let mut unproven = Some(unproven);
+        let admitted = timeout_at(deadline.into(), self.admit(&mut stream)).await;
+        let Ok(Ok((admitted, codec))) = admitted else {
+            // Whatever else is wrong has been counted where it was found.
+            if let (Some(gate), Err(_) | Ok(Err(UploadError::Io(_)))) = (&self.gate, &admitted) {
+                gate.count_handshake();
+            }
+            return reset(stream);
+        };
+        drop(stranger);
+        let mut framed = Framed::new(stream, codec);
         let mut deadline = Instant::now() + self.deadlines.first;
         while let Ok(Some(Ok(received))) = timeout_at(deadline.into(), framed.next()).await {
-            if is_fetch(&received) {
-                drop(unproven.take());
-            }
-            if self.answer(&mut framed, received).await.is_err() {
+            let is_fetch = matches!(&received, Received::Frame(Frame { message: Message::Fetch(_), .. }));
+            if self.answer(&mut framed, &admitted, received).await.is_err() {
                 // The frames so far say that the file isn't complete; the end of the stream says the rest.
                 return;
             }
-            // Who hasn't asked for a file yet gets no more time for it by asking for something else.
-            if unproven.is_none() {
+            // Who asks for something else gets no more time for it.
+            if is_fetch {
                 deadline = Instant::now() + self.deadlines.idle;
             }
         }
     }
 
+    /// The handshake: what the other side may fetch, and the codec for what follows.
+    async fn admit(&self, stream: &mut TcpStream) -> Result<(Admitted, SealedCodec), UploadError> {
+        let gate = self.gate.as_ref().ok_or(UploadError::NoGate)?;
+        let mut initiate = [0; STREAM_INITIATE_BYTES];
+        let (head, rest) = initiate.split_first_chunk_mut().expect("it begins with a header");
+        stream.read_exact(head).await?;
+        gate.check_head(head)?;
+        stream.read_exact(rest).await?;
+        let (accepting, admitted) = gate.admit(&initiate)?;
+        let (codec, accept) = accepting.finish();
+        stream.write_all(&accept).await?;
+        Ok((admitted, codec))
+    }
+
     async fn answer(
         &self,
-        framed: &mut Framed<TcpStream, FrameCodec>,
+        framed: &mut Framed<TcpStream, SealedCodec>,
+        admitted: &Admitted,
         received: Received,
     ) -> Result<(), UploadError> {
         match received {
             Received::Frame(Frame { request_id, encoding, message: Message::Fetch(fetch) }) => {
+                // What was permitted once is not permitted for ever: the member may have been shut out since.
+                if fetch.name != admitted.name || Instant::now() > admitted.until {
+                    self.gate.iter().for_each(Gate::count_ticket);
+                    let sentence = "this connection's ticket is for another file, or its time is over";
+                    let message =
+                        Message::Reply(Reply::Refused(Refused::new(RefusalCode::NO_TICKET, sentence)));
+                    self.send(framed, Frame { request_id, encoding, message }).await?;
+                    return Err(UploadError::NoTicket);
+                }
                 match self.open(&fetch.name).await {
                     Ok(opened) => self.send_file(framed, request_id, encoding, opened).await,
                     Err(refused) => {
@@ -92,8 +138,10 @@ impl Upload {
             }
             Received::Bad(bad) => match bad.verdict() {
                 Verdict::Answer(frame) => self.send(framed, frame).await,
-                // The codec reports the lost framing when it is asked for the next frame.
-                Verdict::AnswerAndClose(frame) => self.send(framed, frame).await,
+                Verdict::AnswerAndClose(frame) => {
+                    self.send(framed, frame).await?;
+                    Err(FramingError::VersionLost.into())
+                }
                 Verdict::Drop => Ok(()),
             },
         }
@@ -119,7 +167,7 @@ impl Upload {
 
     async fn send_file(
         &self,
-        framed: &mut Framed<TcpStream, FrameCodec>,
+        framed: &mut Framed<TcpStream, SealedCodec>,
         request_id: u32,
         encoding: Encoding,
         opened: Opened,
@@ -140,7 +188,7 @@ impl Upload {
 
     async fn send(
         &self,
-        framed: &mut Framed<TcpStream, FrameCodec>,
+        framed: &mut Framed<TcpStream, SealedCodec>,
         frame: Frame,
     ) -> Result<(), UploadError> {
         timeout(self.deadlines.window, framed.send(frame)).await.map_err(|_| UploadError::Stuck)??;
@@ -148,10 +196,10 @@ impl Upload {
     }
 
     /// Answers one `GET name` of the original's client. Whatever goes wrong resets the connection (BT-4.3-3).
-    pub(super) async fn serve_legacy(&self, mut stream: TcpStream, unproven: OwnedSemaphorePermit) {
+    pub(super) async fn serve_legacy(&self, mut stream: TcpStream, stranger: Place<IpAddr>) {
         let reading = read_legacy_request(&mut stream, &self.deadlines);
         let request = timeout(self.deadlines.first, reading).await.unwrap_or(Err(UploadError::Stuck));
-        drop(unproven);
+        drop(stranger);
         let sent = match request {
             Ok(request) => self.send_legacy(&mut stream, &request.name).await,
             Err(error) => Err(error),
@@ -175,10 +223,6 @@ impl Upload {
         finished(reading).await?;
         Ok(stream.shutdown().await?)
     }
-}
-
-fn is_fetch(received: &Received) -> bool {
-    matches!(received, Received::Frame(Frame { message: Message::Fetch(_), .. }))
 }
 
 /// A file that is open to be sent, in one of the upload slots.

@@ -15,16 +15,16 @@
 
 mod offers;
 mod replies;
-mod resend;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Heartbeat, Login, Logout, Publish, Refused, Reply, Request, Versions};
-use bittrickle_wire::{BadFrame, Encoding, Frame, Message, Received};
+use bittrickle_wire::{BadFrame, Encoding, Frame, Hex64, Message, Received};
 
+use crate::channel::ChannelError;
+use crate::resend::{Jitter, Resend};
 use offers::Offers;
-use resend::{Jitter, Resend};
 
 /// Names a request that somebody waits for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -39,6 +39,19 @@ pub enum Output {
     Finished(CallId, Result<Reply, CallError>),
     /// Tell the user.
     Event(Event),
+    /// The index has stated its rhythm and its clock.
+    Rhythm(Rhythm),
+}
+
+/// What the index states about time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Rhythm {
+    /// The start of the index whose clock it is.
+    pub boot_id: Hex64,
+    /// Its clock, in milliseconds: tickets end on it.
+    pub clock_ms: u64,
+    /// The silence after which it forgets us.
+    pub offline_after: Duration,
 }
 
 /// Why a call has no answer.
@@ -50,6 +63,9 @@ pub enum CallError {
     /// The index doesn't answer, however often it is asked.
     #[error("the server does not answer")]
     NoAnswer,
+    /// There is no sealed channel to the index.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
     /// The index speaks, but not as it should.
     #[error("the server answers with what is no answer: {0}")]
     BadAnswer(String),
@@ -79,6 +95,8 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Session {
     login: Login,
+    /// The start of the index that we are logged in at.
+    boot_id: Option<Hex64>,
     encoding: Encoding,
     phase: Phase,
     jitter: Jitter,
@@ -94,7 +112,7 @@ pub struct Session {
     disturbed: bool,
     /// Whether the user is to be told once everything is published again.
     announce_return: bool,
-    rhythm: Rhythm,
+    heartbeats: Heartbeats,
     outputs: VecDeque<Output>,
 }
 
@@ -116,6 +134,8 @@ struct Pending {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Purpose {
     Login,
+    /// After a new handshake, while the session goes on.
+    Renewal,
     Logout,
     Republish,
     Call(CallId),
@@ -123,7 +143,7 @@ enum Purpose {
 
 /// Heartbeats: when the next is due, and how long the index has been silent.
 #[derive(Debug)]
-struct Rhythm {
+struct Heartbeats {
     heartbeat: Duration,
     offline_after: Duration,
     next: Instant,
@@ -136,10 +156,11 @@ struct Rhythm {
 const REPUBLISH_WINDOW: usize = 8;
 
 impl Session {
-    /// A session that logs in now. `seed` spreads the moments of sending; it need not be secret.
+    /// A session that will log in once there is a channel: then [`Session::begin`] is called. `seed` spreads the moments
+    /// of sending; it need not be secret.
     #[must_use]
     pub fn new(now: Instant, login: Login, encoding: Encoding, seed: u64) -> Self {
-        let rhythm = Rhythm {
+        let heartbeats = Heartbeats {
             heartbeat: Duration::from_secs(2),
             offline_after: Duration::from_secs(7),
             next: now,
@@ -147,8 +168,9 @@ impl Session {
             heard: now,
             silent: false,
         };
-        let mut session = Self {
+        Self {
             login,
+            boot_id: None,
             encoding,
             phase: Phase::Starting,
             jitter: Jitter::new(seed),
@@ -160,11 +182,22 @@ impl Session {
             republish: VecDeque::new(),
             disturbed: true,
             announce_return: false,
-            rhythm,
+            heartbeats,
             outputs: VecDeque::new(),
-        };
-        session.log_in(now);
-        session
+        }
+    }
+
+    /// There is a channel: logs in.
+    pub fn begin(&mut self, now: Instant) {
+        self.log_in(now);
+    }
+
+    /// There is no channel, and there will be none. During the first login that is final; later it may come back.
+    pub fn channel_failed(&mut self, error: ChannelError) {
+        if self.phase == Phase::Starting {
+            let error = CallError::Channel(error);
+            self.close(&error, Event::LoginFailed(error.clone()));
+        }
     }
 
     /// Asks the index something. The answer comes as [`Output::Finished`].
@@ -178,6 +211,13 @@ impl Session {
             Phase::Closed => self.finish(call, Err(CallError::Closed)),
         }
         call
+    }
+
+    /// A new handshake has been made. The index learns our address and keeps what we offer (BT-2.3-7).
+    pub fn channel_renewed(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Online | Phase::Returning) {
+            self.send(now, Purpose::Renewal, Request::Login(self.login.clone()));
+        }
     }
 
     /// Takes what arrived from the index.
@@ -205,7 +245,7 @@ impl Session {
         for id in due {
             self.resend_or_give_up(now, id);
         }
-        if self.phase != Phase::Starting && self.phase != Phase::Closed && self.rhythm.next <= now {
+        if self.phase != Phase::Starting && self.phase != Phase::Closed && self.heartbeats.next <= now {
             self.beat(now);
         }
     }
@@ -214,20 +254,13 @@ impl Session {
     #[must_use]
     pub fn next_wake(&self) -> Option<Instant> {
         let resends = self.pending.values().map(|pending| pending.resend.due);
-        let beat = matches!(self.phase, Phase::Online | Phase::Returning).then_some(self.rhythm.next);
+        let beat = matches!(self.phase, Phase::Online | Phase::Returning).then_some(self.heartbeats.next);
         resends.chain(beat).min()
     }
 
     /// What to do next, oldest first.
     pub fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
-    }
-
-    /// Nothing listens where the index should be. During the first login that is final; later it may come back.
-    pub fn refused_by_network(&mut self) {
-        if self.phase == Phase::Starting {
-            self.close(&CallError::NoAnswer, Event::LoginFailed(CallError::NoAnswer));
-        }
     }
 
     /// Leaves. The one answer that may still come is that of the logout.
@@ -297,7 +330,8 @@ impl Session {
             }
             Purpose::Login => self.wait_for_index(&error),
             Purpose::Logout if self.phase == Phase::Returning => self.log_in(now),
-            Purpose::Logout | Purpose::Republish => {}
+            // The next heartbeat, or the next handshake, finds out.
+            Purpose::Renewal | Purpose::Logout | Purpose::Republish => {}
         }
     }
 
@@ -312,13 +346,13 @@ impl Session {
     }
 
     fn beat(&mut self, now: Instant) {
-        if !self.rhythm.silent && now >= self.rhythm.heard + self.rhythm.offline_after {
-            self.rhythm.silent = true;
+        if !self.heartbeats.silent && now >= self.heartbeats.heard + self.heartbeats.offline_after {
+            self.heartbeats.silent = true;
             self.event(Event::Silent);
         }
-        self.rhythm.next = now + self.jitter.tenth(self.rhythm.heartbeat);
+        self.heartbeats.next = now + self.jitter.tenth(self.heartbeats.heartbeat);
         self.disturbed = !self.pending.is_empty();
-        self.rhythm.request_id = Some(self.push_frame(Request::Heartbeat(Heartbeat {})));
+        self.heartbeats.request_id = Some(self.push_frame(Request::Heartbeat(Heartbeat {})));
     }
 
     fn close(&mut self, error: &CallError, event: Event) {
@@ -326,7 +360,7 @@ impl Session {
         let pending =
             std::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending.purpose {
                 Purpose::Call(call) => Some(call),
-                Purpose::Login | Purpose::Logout | Purpose::Republish => None,
+                Purpose::Login | Purpose::Renewal | Purpose::Logout | Purpose::Republish => None,
             });
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(call, _)| call);
         for call in pending.chain(waiting).collect::<Vec<_>>() {

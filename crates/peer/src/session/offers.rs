@@ -24,7 +24,7 @@ impl Offers {
             Request::Publish(Publish { files }) => files.iter().for_each(|offer| self.add(offer)),
             Request::Unpublish(Unpublish { names }) => names.iter().for_each(|name| self.forget(name)),
             Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Search(_) => {}
-            Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) => {}
+            Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) | Request::Enrol(_) => {}
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use bittrickle_wire::Hex64;
 use bittrickle_wire::messages::{LoggedIn, Logout, Publish, RefusalCode, Refused, Reply, Request};
 
-use super::{CallError, Event, Pending, Phase, Purpose, REPUBLISH_WINDOW, Session};
+use super::{CallError, Event, Output, Pending, Phase, Purpose, REPUBLISH_WINDOW, Rhythm, Session};
 
 impl Session {
     pub(super) fn fail_pending(&mut self, now: Instant, request_id: u32, why: &str) {
@@ -14,18 +15,33 @@ impl Session {
     }
 
     pub(super) fn receive_reply(&mut self, now: Instant, request_id: u32, reply: Reply) {
-        if self.rhythm.request_id == Some(request_id) {
-            self.rhythm.request_id = None;
+        if self.heartbeats.request_id == Some(request_id) {
+            self.heartbeats.request_id = None;
             self.receive_heartbeat_reply(now, &reply);
         } else if let Some(pending) = self.pending.remove(&request_id) {
-            self.receive_answer(now, pending, reply);
+            if is_refused(&reply, RefusalCode::TOO_FAST) {
+                self.put_off(now, request_id, pending);
+            } else {
+                self.receive_answer(now, pending, reply);
+            }
         } else {
             return;
         }
-        self.rhythm.heard = now;
+        self.heartbeats.heard = now;
         let settled = self.phase == Phase::Online && !self.is_republishing();
-        if settled && (std::mem::take(&mut self.rhythm.silent) | std::mem::take(&mut self.announce_return)) {
+        if settled
+            && (std::mem::take(&mut self.heartbeats.silent) | std::mem::take(&mut self.announce_return))
+        {
             self.event(Event::Back);
+        }
+    }
+
+    /// Asks again later.
+    fn put_off(&mut self, now: Instant, request_id: u32, mut pending: Pending) {
+        if pending.resend.put_off(now, &mut self.jitter) {
+            self.pending.insert(request_id, pending);
+        } else {
+            self.give_up(now, &pending, CallError::NoAnswer);
         }
     }
 
@@ -35,7 +51,22 @@ impl Session {
 
     fn receive_answer(&mut self, now: Instant, pending: Pending, reply: Reply) {
         match (pending.purpose, reply) {
-            (Purpose::Login, Reply::LoggedIn(logged_in)) => self.logged_in(now, &logged_in),
+            (Purpose::Renewal, Reply::LoggedIn(logged_in)) if self.boot_id == Some(logged_in.boot_id) => {
+                self.take_rhythm(&logged_in);
+            }
+            (Purpose::Login | Purpose::Renewal, Reply::LoggedIn(logged_in)) => {
+                self.logged_in(now, &logged_in);
+            }
+            (purpose, Reply::Refused(refused))
+                if refused.code == RefusalCode::NOT_ENROLLED && self.phase != Phase::Starting =>
+            {
+                // The call that is answered so is told as all others are.
+                if let Purpose::Call(call) = purpose {
+                    self.finish(call, Err(CallError::Refused(refused.clone())));
+                }
+                self.close(&CallError::Refused(refused.clone()), Event::Ended(refused));
+            }
+            (Purpose::Renewal, Reply::Refused(_)) => {}
             (Purpose::Login, Reply::Refused(refused)) => self.login_refused(refused),
             (Purpose::Logout, _) if self.phase == Phase::Returning => self.log_in(now),
             (Purpose::Logout, Reply::LoggedOut(_)) => {}
@@ -58,7 +89,7 @@ impl Session {
                 self.send_republish(now);
             }
             (Purpose::Republish, _) => self.send_republish(now),
-            (Purpose::Login | Purpose::Logout | Purpose::Call(_), reply) => {
+            (Purpose::Login | Purpose::Renewal | Purpose::Logout | Purpose::Call(_), reply) => {
                 let why = format!("{:?} answers {:?}", reply.kind(), pending.request.kind());
                 self.give_up(now, &pending, CallError::BadAnswer(why));
             }
@@ -78,11 +109,9 @@ impl Session {
     }
 
     fn logged_in(&mut self, now: Instant, logged_in: &LoggedIn) {
-        // A server can ask for any rhythm; ours stays within reason.
-        let milliseconds = |value: u32| Duration::from_millis(u64::from(value.clamp(200, 600_000)));
-        self.rhythm.heartbeat = milliseconds(logged_in.heartbeat_ms);
-        self.rhythm.offline_after = milliseconds(logged_in.offline_after_ms);
-        self.rhythm.next = now + self.jitter.tenth(self.rhythm.heartbeat);
+        self.boot_id = Some(logged_in.boot_id);
+        self.take_rhythm(logged_in);
+        self.heartbeats.next = now + self.jitter.tenth(self.heartbeats.heartbeat);
         if self.phase == Phase::Starting {
             self.event(Event::LoggedIn);
         }
@@ -94,6 +123,19 @@ impl Session {
         for (call, request) in std::mem::take(&mut self.waiting) {
             self.send(now, Purpose::Call(call), request);
         }
+    }
+
+    /// A server can ask for any rhythm; ours stays within reason.
+    fn take_rhythm(&mut self, logged_in: &LoggedIn) {
+        let milliseconds = |value: u32| Duration::from_millis(u64::from(value.clamp(200, 600_000)));
+        self.heartbeats.heartbeat = milliseconds(logged_in.heartbeat_ms);
+        self.heartbeats.offline_after = milliseconds(logged_in.offline_after_ms);
+        self.tell_clock(logged_in.boot_id, logged_in.clock_ms);
+    }
+
+    fn tell_clock(&mut self, boot_id: Hex64, clock_ms: u64) {
+        let rhythm = Rhythm { boot_id, clock_ms, offline_after: self.heartbeats.offline_after };
+        self.outputs.push_back(Output::Rhythm(rhythm));
     }
 
     fn login_refused(&mut self, refused: Refused) {
@@ -121,7 +163,13 @@ impl Session {
     }
 
     fn receive_heartbeat_reply(&mut self, now: Instant, reply: &Reply) {
+        if let Reply::HeartbeatReply(reply) = reply {
+            self.tell_clock(reply.boot_id, reply.clock_ms);
+        }
         match reply {
+            Reply::Refused(refused) if refused.code == RefusalCode::NOT_ENROLLED => {
+                self.close(&CallError::Refused(refused.clone()), Event::Ended(refused.clone()));
+            }
             Reply::Refused(refused) if refused.code == RefusalCode::NO_SESSION => self.return_to_index(now),
             Reply::HeartbeatReply(reply) if !self.disturbed && reply.digest.0 != self.offers.digest() => {
                 // The index believes something else: start from nothing (BT-2.4-3).
@@ -130,7 +178,11 @@ impl Session {
             }
             Reply::LoggedIn(_) | Reply::HeartbeatReply(_) | Reply::LoggedOut(_) | Reply::Published(_) => {}
             Reply::Unpublished(_) | Reply::Found(_) | Reply::Located(_) | Reply::Peers(_) => {}
-            Reply::Files(_) | Reply::Refused(_) => {}
+            Reply::Files(_) | Reply::Enrolled(_) | Reply::Refused(_) => {}
         }
     }
+}
+
+fn is_refused(reply: &Reply, code: RefusalCode) -> bool {
+    matches!(reply, Reply::Refused(refused) if refused.code == code)
 }

@@ -10,6 +10,12 @@ use bittrickle_wire::FileName;
 pub struct Shares(RwLock<BTreeSet<FileName>>);
 
 impl Shares {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Adds a name. Says whether it is new.
     pub fn add(&self, name: &FileName) -> bool {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.clone())

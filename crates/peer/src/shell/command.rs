@@ -16,6 +16,8 @@ pub enum Command {
     Unpublish(String),
     /// Search by a part of the name.
     Search(String),
+    /// Tell about the session.
+    Status,
     /// List the commands.
     Help,
     /// Leave.
@@ -34,13 +36,14 @@ pub enum CommandError {
 }
 
 /// The words for each command, the original's first, with what stands behind it and what it does.
-pub const COMMANDS: [(&str, &str, &str, &str); 8] = [
+pub const COMMANDS: [(&str, &str, &str, &str); 9] = [
     ("get", "", "NAME", "fetch a file into your folder"),
     ("lap", "peers", "", "list the members who are online"),
     ("lpf", "files", "", "list the files that you have published"),
     ("pub", "share", "NAME", "publish a file of your folder"),
     ("unp", "unshare", "NAME", "take a published file back"),
     ("sch", "search", "TEXT", "find published files by a part of their name"),
+    ("status", "", "", "show the server, this device, and whether the session is sealed"),
     ("help", "?", "", "show this"),
     ("xit", "quit", "", "leave"),
 ];
@@ -64,6 +67,7 @@ impl Command {
             "pub" | "share" => Self::Publish(name("pub")?),
             "unp" | "unshare" => Self::Unpublish(name("unp")?),
             "sch" | "search" => Self::Search(rest.to_owned()),
+            "status" => Self::Status,
             "help" | "?" => Self::Help,
             "xit" | "quit" | "exit" => Self::Quit,
             _ => return Err(CommandError::Unknown),

@@ -3,11 +3,14 @@
 //! Reading blocks, so a thread does it, one line for each time it is asked. Nothing waits for that thread when the
 //! program ends; [`TerminalMode`] gives the terminal back as it was.
 
+use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::sync::mpsc as blocking;
 
 use bittrickle_wire::escaped;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::process::getpgrp;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use rustyline::error::ReadlineError;
 use rustyline::{DefaultEditor, ExternalPrinter};
 use tokio::sync::mpsc;
@@ -163,7 +166,12 @@ fn from_terminal(editor: &mut DefaultEditor, ask: Ask) -> Result<String, InputEn
 }
 
 fn secret_end(error: io::Error) -> InputEnd {
-    if error.kind() == io::ErrorKind::UnexpectedEof { InputEnd::End } else { InputEnd::BadLine(error) }
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => InputEnd::End,
+        // While a password is typed, ctrl-C is a character; it becomes a signal and this.
+        io::ErrorKind::Interrupted => InputEnd::Interrupted,
+        _ => InputEnd::BadLine(error),
+    }
 }
 
 /// Questions go to stderr, so that stdout has nothing but answers.
@@ -194,22 +202,30 @@ fn from_pipe(ask: Ask) -> Result<String, InputEnd> {
         .map_err(|error| InputEnd::BadLine(io::Error::new(io::ErrorKind::InvalidData, error)))
 }
 
-/// The terminal's settings, put back when this goes: the thread that edits a line may be in the middle of one.
-pub struct TerminalMode(Option<Termios>);
+/// The terminal's settings, put back when this goes: a thread may be in the middle of editing a line or of reading a
+/// password.
+pub struct TerminalMode(Vec<(File, Termios)>);
 
 impl TerminalMode {
-    /// Remembers the settings as they are.
+    /// Remembers the settings as they are, of the terminal that passwords are read from and of the standard input.
     #[must_use]
     pub fn save() -> Self {
-        Self(tcgetattr(io::stdin()).ok())
+        let terminal = File::options().read(true).write(true).open("/dev/tty");
+        let input = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+        let settings = |file: File| tcgetattr(&file).ok().map(|settings| (file, settings));
+        Self([terminal, input].into_iter().flatten().filter_map(settings).collect())
     }
 }
 
 impl Drop for TerminalMode {
     fn drop(&mut self) {
-        if let Some(settings) = &self.0 {
-            // The terminal may have gone; then nobody misses its settings.
-            let _ = tcsetattr(io::stdin(), OptionalActions::Now, settings);
+        for (terminal, settings) in &self.0 {
+            // Who isn't in the foreground has changed nothing, and would be stopped for trying.
+            let foreground = tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
+            if foreground {
+                // The terminal may have gone; then nobody misses its settings.
+                let _ = tcsetattr(terminal, OptionalActions::Now, settings);
+            }
         }
     }
 }

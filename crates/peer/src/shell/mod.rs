@@ -3,12 +3,14 @@
 mod command;
 mod input;
 mod output;
+mod status;
 
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::legacy::sentence;
+use bittrickle_wire::messages::RefusalCode;
 use bittrickle_wire::{FileName, escaped};
 use tokio::sync::mpsc;
 use tokio::time::interval;
@@ -16,6 +18,7 @@ use tokio::time::interval;
 pub use command::{COMMANDS, Command, CommandError};
 pub use input::{Input, InputEnd, TerminalMode};
 pub use output::Output;
+pub use status::{Connection, Seal};
 
 use crate::net::{
     DownloadError, Downloaded, Index, IndexError, LegacyCallError, Progress, SourceAt, download,
@@ -36,6 +39,8 @@ pub struct Shell {
     pub events: mpsc::UnboundedReceiver<Event>,
     /// Where lines go.
     pub output: Output,
+    /// Whom the session is with.
+    pub connection: Connection,
 }
 
 /// How the shell ended.
@@ -112,6 +117,11 @@ impl Shell {
             }
             Event::Ended(refused) => {
                 input.notify(&format!("The server ended the session: {}", refused.sentence.as_str()));
+                if refused.code == RefusalCode::NOT_ENROLLED {
+                    input.notify(
+                        "This device is not enrolled any more: ask the admin, then `bittrickle join` again.",
+                    );
+                }
                 Some(ShellEnd::SessionEnded)
             }
         }
@@ -134,6 +144,10 @@ impl Shell {
                 Ok(listing) => self.output.files(&listing),
                 Err(error) => self.fail("sch", &error),
             },
+            Command::Status => {
+                let lines = self.connection.lines(self.shares.count());
+                lines.iter().try_for_each(|line| self.output.say(line))
+            }
             Command::Help => self.output.help(),
             Command::Quit => Ok(()),
         }
@@ -241,7 +255,8 @@ impl Shell {
         let progress = Progress::default();
         let started = Instant::now();
         let deadlines = Deadlines::default();
-        let downloading = download(source, label, &self.folder, &deadlines, &progress);
+        let device = self.connection.seal.as_ref().map(|seal| &seal.device);
+        let downloading = download(source, label, device, &self.folder, &deadlines, &progress);
         tokio::pin!(downloading);
         let mut ticks = interval(PROGRESS_EVERY);
         ticks.tick().await;
@@ -260,10 +275,10 @@ impl Shell {
         if name.as_str() != label {
             self.output.complain(&format!("saved as {}", name.as_str()));
         }
-        if source.legacy {
+        if source.access.is_none() {
             self.output.complain("unverified: the original's format has no length and no checksum");
         }
-        if source.legacy && downloaded.file_bytes == 0 {
+        if source.access.is_none() && downloaded.file_bytes == 0 {
             self.output.complain("the file is empty, or it was missing: the original's format can't tell");
         }
         self.output.complain(&format!("{} from {}", self.output.summary(downloaded), describe(source)));

@@ -1,9 +1,11 @@
 //! Transfers between peers, as far as they are pure: what a source may answer, and how slow is too slow (BT-3).
 #![deny(clippy::disallowed_methods)]
 
+mod admission;
 mod incoming;
 mod rate_floor;
 
+pub use admission::{Admission, NotAdmitted};
 pub use incoming::{Incoming, IncomingError, Step};
 pub use rate_floor::{RateFloor, TooSlow};
 

@@ -1,4 +1,5 @@
-//! When to send a request again (BT-2.2-2).
+//! When to send something again that has no answer yet (BT-2.2-2). Pure.
+#![deny(clippy::disallowed_methods)]
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +9,24 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// How often a request is sent in all.
 const SENDS_MAX: u32 = 5;
 
+/// How long to wait when the index says that we ask too fast.
+const TOO_FAST_WAIT: Duration = Duration::from_millis(200);
+
+/// How often a request may be put off so: for about a minute.
+const PUT_OFFS_MAX: u32 = 300;
+
 /// The sending of one request: again after 500 ms, then after twice as long each time, with jitter.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Resend {
     sends: u32,
+    put_offs: u32,
     pub(super) due: Instant,
 }
 
 impl Resend {
     /// For a request that is sent now.
     pub(super) fn new(now: Instant, jitter: &mut Jitter) -> Self {
-        Self { sends: 1, due: now + jitter.quarter(FIRST_WAIT) }
+        Self { sends: 1, put_offs: 0, due: now + jitter.quarter(FIRST_WAIT) }
     }
 
     /// Notes that the wait is over. Says whether to send again; if not, nobody answers.
@@ -29,6 +37,14 @@ impl Resend {
         self.due = now + jitter.quarter(FIRST_WAIT * (1 << self.sends));
         self.sends += 1;
         true
+    }
+
+    /// Notes that the index wants to be asked later. Says whether to do so; if not, it has said that too often.
+    pub(super) fn put_off(&mut self, now: Instant, jitter: &mut Jitter) -> bool {
+        self.put_offs += 1;
+        self.sends = 0;
+        self.due = now + jitter.quarter(TOO_FAST_WAIT);
+        self.put_offs <= PUT_OFFS_MAX
     }
 }
 
