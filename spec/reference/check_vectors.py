@@ -1,30 +1,35 @@
-"""Holds the codec against test vectors: `python3 check_vectors.py ../vectors/frames.json`.
+"""Holds this client against test vectors: `python3 check_vectors.py ../vectors/frames.json ../vectors/seal.json`.
 
-Each vector has the bytes of a frame beside what they mean. They are decoded, compared, encoded again and
-compared again, since every value has one form (BT-1.5-3), and JSON is written without white space (BT-1.5-2).
+In frames.json each vector has the bytes of a frame beside what they mean. They are decoded, compared, encoded again
+and compared again, since every value has one form (BT-1.5-3), and JSON is written without white space (BT-1.5-2).
+What is in seal.json is recomputed from its inputs (check_seal.py).
 """
+
+from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 
+import check_seal
 import codec
 
 
-def value_in_json(frame):
+def value_in_json(frame: codec.Frame) -> object:
     """Bytes have no JSON form of their own; the vectors write those of `Data` in hexadecimal."""
     return {"hex": frame.value.hex()} if frame.kind == "Data" else frame.value
 
 
-def value_from_json(kind, value):
+def value_from_json(kind: str, value: object) -> object:
     return bytes.fromhex(value["hex"]) if kind == "Data" else value
 
 
-def canonical(value):
+def canonical(value: object) -> str:
     """Text that differs where the values do; == would take True for 1."""
     return json.dumps(value, sort_keys=True)
 
 
-def disagreements(vector):
+def disagreements(vector: dict) -> Iterator[str]:
     frame_bytes = bytes.fromhex(vector["hex"])
     try:
         header = codec.decode_header(frame_bytes[:codec.HEADER.size], codec.MOST_DATA_BYTES)
@@ -51,20 +56,28 @@ def disagreements(vector):
         yield f"encoded again it is {again.hex()}, the vector says {frame_bytes.hex()}"
 
 
-def main(path):
+def check(path: str) -> tuple[int, list[str]]:
+    """How many vectors there are, and what is wrong with them."""
     with open(path, encoding="utf-8") as file:
-        vectors = json.load(file)["vectors"]
-    wrong = 0
-    for vector in vectors:
-        for sentence in disagreements(vector):
-            wrong += 1
-            print(f"{vector['name']}: {sentence}")
-    if wrong:
-        sys.exit(1)
-    print(f"{len(vectors)} vectors agree")
+        content = json.load(file)
+    if "inputs" in content:
+        return check_seal.disagreements(content)
+    vectors = content["vectors"]
+    return len(vectors), [f"{vector['name']}: {sentence}" for vector in vectors for sentence in disagreements(vector)]
+
+
+def main(paths: list[str]) -> None:
+    checked, wrong = 0, []
+    for path in paths:
+        count, sentences = check(path)
+        checked += count
+        wrong += sentences
+    if wrong or not checked:
+        sys.exit("\n".join(wrong) or "there are no vectors")
+    print(f"{checked} vectors agree")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python3 check_vectors.py VECTORS.json")
-    main(sys.argv[1])
+    if len(sys.argv) < 2:
+        sys.exit("usage: python3 check_vectors.py VECTORS.json...")
+    main(sys.argv[1:])

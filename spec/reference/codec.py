@@ -1,16 +1,18 @@
-"""Messages, their two encodings, and frames of the BitTrickle protocol.
+"""Messages, their two encodings, and the frames that stand inside a seal (parts 1 to 3).
 
 One table, MESSAGES, says what every message of parts 2 and 3 consists of. It drives both encodings
 (BT-1.5-1 to BT-1.5-4), so that they can't come to differ. The value of a message is a dict in its JSON form
 (see values.py); that of `Data` is the bytes themselves.
 """
 
+from __future__ import annotations
+
 import json
 import struct
 from typing import NamedTuple
 
-from values import (FILE_NAME, MEMBER_NAME, NUMBER_16, NUMBER_32, PASSWORD, QUERY, SENTENCE, SIZE,
-                    TRANSFER_PORT, Bool, Hex64, ListOf, Malformed, Optional, ProtocolError, Reader, SourceAddress,
+from values import (FILE_NAME, HEX64, KEY, MEMBER_NAME, NUMBER_16, NUMBER_32, NUMBER_64, PASSWORD, QUERY, SENTENCE,
+                    SIZE, TICKET, TRANSFER_PORT, ListOf, Malformed, Optional, ProtocolError, Reader, SourceAddress,
                     Struct, require)
 
 MAGIC = 0xB7
@@ -21,36 +23,43 @@ ENCODING_NAMES = {code: name for name, code in ENCODINGS.items()}
 
 MOST_DATAGRAM_BYTES = 1_200  # BT-1.4-1
 MOST_DATA_BYTES = 65_280  # BT-5.3-1
-MOST_PAYLOAD_BYTES = 1_188  # BT-5.3-1
+MOST_PAYLOAD_BYTES = 1_152  # BT-5.3-1
 FIRST_ANSWER = 0x80  # BT-1.6-3
 
 UNKNOWN_KIND, UNEXPECTED_KIND, UNKNOWN_ENCODING = 2, 3, 4  # BT-5.2
 NO_SESSION, LIMIT_REACHED, BUSY, NOT_SHARED, UNREADABLE = 5, 7, 8, 9, 10
+NOT_ENROLLED, TOO_FAST, NO_TICKET = 11, 12, 13
 
 KINDS = {  # BT-5.1-1
+    "Hello": 0x01, "Retry": 0x81, "Initiate": 0x02, "Accept": 0x82, "Sealed": 0x03, "Reset": 0x83,
     "Login": 0x10, "LoggedIn": 0x90, "Heartbeat": 0x11, "HeartbeatReply": 0x91, "Logout": 0x12, "LoggedOut": 0x92,
+    "Enrol": 0x13, "Enrolled": 0x93,
     "Publish": 0x20, "Published": 0xA0, "Unpublish": 0x21, "Unpublished": 0xA1, "Search": 0x22, "Found": 0xA2,
     "Locate": 0x23, "Located": 0xA3, "ListPeers": 0x24, "Peers": 0xA4, "ListFiles": 0x25, "Files": 0xA5,
     "Fetch": 0x40, "Content": 0xC0, "Data": 0xC1, "Done": 0xC2, "Refused": 0xF0, "Versions": 0xFF,
 }
 KIND_NAMES = {code: name for name, code in KINDS.items()}
 RAW_KINDS = ("Data", "Versions")  # BT-1.2-5
+OUTSIDE_KINDS = (*range(0x01, 0x10), *range(0x81, 0x90))  # BT-5.1-1
 
 HIT_CURSOR = Struct(name=FILE_NAME, file_bytes=Optional(SIZE))
 SOURCE_CURSOR = Struct(member=MEMBER_NAME, address=SourceAddress())
 OFFER = Struct(name=FILE_NAME, file_bytes=SIZE)
 HIT = Struct(name=FILE_NAME, file_bytes=Optional(SIZE), members=NUMBER_32, sources=NUMBER_32)
-SOURCE = Struct(member=MEMBER_NAME, address=SourceAddress(), file_bytes=Optional(SIZE), legacy=Bool())
+ACCESS = Struct(device=KEY, ticket=TICKET)
+SOURCE = Struct(member=MEMBER_NAME, address=SourceAddress(), file_bytes=Optional(SIZE), access=Optional(ACCESS))
 ENTRY = Struct(name=MEMBER_NAME, sessions=NUMBER_32)
 OWN_FILE = Struct(name=FILE_NAME, file_bytes=Optional(SIZE), sources=NUMBER_32)
 
 MESSAGES = {
-    "Login": Struct(member=MEMBER_NAME, password=PASSWORD, transfer_port=TRANSFER_PORT),
-    "LoggedIn": Struct(boot_id=Hex64(), heartbeat_ms=NUMBER_32, offline_after_ms=NUMBER_32),
+    "Login": Struct(transfer_port=TRANSFER_PORT),
+    "LoggedIn": Struct(boot_id=HEX64, clock_ms=NUMBER_64, heartbeat_ms=NUMBER_32, offline_after_ms=NUMBER_32),
     "Heartbeat": Struct(),
-    "HeartbeatReply": Struct(boot_id=Hex64(), offered=NUMBER_32, digest=Hex64()),
+    "HeartbeatReply": Struct(boot_id=HEX64, clock_ms=NUMBER_64, offered=NUMBER_32, digest=HEX64),
     "Logout": Struct(),
     "LoggedOut": Struct(),
+    "Enrol": Struct(member=MEMBER_NAME, password=PASSWORD),
+    "Enrolled": Struct(),
     "Publish": Struct(files=ListOf(OFFER, 64)),
     "Published": Struct(offered=NUMBER_32),
     "Unpublish": Struct(names=ListOf(FILE_NAME, 64)),
@@ -94,18 +103,18 @@ class Frame(NamedTuple):
 # --- Payloads ------------------------------------------------------------------------------------------
 
 
-def unique_fields(pairs):
+def unique_fields(pairs: list[tuple[str, object]]) -> dict:
     """A field that is there twice has no one value, and Python would silently take the last."""
     fields = dict(pairs)
     require(len(fields) == len(pairs), "a field is there twice")
     return fields
 
 
-def refuse_number(text):
+def refuse_number(text: str) -> None:
     raise Malformed(f"{text} isn't a whole number")
 
 
-def read_json(payload):
+def read_json(payload: bytes) -> object:
     """BT-1.5-2. Decoded as UTF-8 by hand, since json.loads guesses UTF-16 and UTF-32 from bytes."""
     try:
         return json.loads(payload.decode("utf-8"), object_pairs_hook=unique_fields, parse_float=refuse_number,
@@ -114,7 +123,7 @@ def read_json(payload):
         raise Malformed("the payload isn't JSON") from None
 
 
-def encode_payload(kind, encoding, value):
+def encode_payload(kind: str, encoding: str, value: object) -> bytes:
     if kind == "Data":
         require(1 <= len(value) <= MOST_DATA_BYTES, f"Data has 1 to {MOST_DATA_BYTES} bytes")  # BT-3.3-1
         return bytes(value)
@@ -132,7 +141,7 @@ def encode_payload(kind, encoding, value):
     return payload
 
 
-def decode_payload(kind, encoding, payload):
+def decode_payload(kind: str, encoding: str, payload: bytes) -> object:
     require((encoding == "raw") == (kind in RAW_KINDS), f"{kind} is not written in {encoding}")  # BT-1.2-5
     if kind == "Data":
         require(payload, "Data has at least one byte")
@@ -152,7 +161,7 @@ def decode_payload(kind, encoding, payload):
 # --- Frames --------------------------------------------------------------------------------------------
 
 
-def encode_frame(kind, encoding, request_id, value):
+def encode_frame(kind: str, encoding: str, request_id: int, value: object) -> bytes:
     """A whole frame; `Data` and `Versions` are raw whatever is asked (BT-1.2-3)."""
     if kind in RAW_KINDS:
         encoding = "raw"
@@ -161,7 +170,7 @@ def encode_frame(kind, encoding, request_id, value):
     return HEADER.pack(MAGIC, version, KINDS[kind], ENCODINGS[encoding], request_id, len(payload)) + payload
 
 
-def decode_header(data, most_data_bytes=MOST_PAYLOAD_BYTES):
+def decode_header(data: bytes, most_data_bytes: int = MOST_PAYLOAD_BYTES) -> Header:
     """The header in 12 bytes. The length is checked before anyone reads the payload (BT-1.2-4).
 
     Only who asked for a file lets `Data` be longer than other payloads (BT-5.3-1).
@@ -170,6 +179,8 @@ def decode_header(data, most_data_bytes=MOST_PAYLOAD_BYTES):
     header = Header(*fields)
     if magic != MAGIC:
         raise FramingLost("a frame begins with 0xB7")
+    if header.kind in OUTSIDE_KINDS:
+        return header  # their lengths are seal.py's
     most = most_data_bytes if header.kind == KINDS["Data"] else MOST_PAYLOAD_BYTES
     # The limits are those of version 1; in a version that isn't spoken the length means nothing to us.
     if is_spoken(header) and header.payload_bytes > most:
@@ -177,34 +188,37 @@ def decode_header(data, most_data_bytes=MOST_PAYLOAD_BYTES):
     return header
 
 
-def is_spoken(header):
+def is_spoken(header: Header) -> bool:
     """Versions, and nothing else, has version byte 0 (BT-1.7-2)."""
     return header.version == (0 if header.kind == KINDS["Versions"] else VERSION)
 
 
-def decode_frame(header, payload, expected=None):
-    """The frame, or Malformed with the code it is refused with (BT-1.6-1, BT-1.6-2).
+def split_frame(data: bytes, most_data_bytes: int = MOST_PAYLOAD_BYTES) -> tuple[Header, bytes]:
+    """Header and payload of what was sealed: exactly one frame (BT-1.4-1, BT-1.4-2, BT-6.6-5)."""
+    if len(data) < HEADER.size:
+        raise FramingLost("a frame has at least a header")
+    header = decode_header(data[:HEADER.size], most_data_bytes)
+    payload = data[HEADER.size:]
+    if is_spoken(header) and header.payload_bytes != len(payload):  # BT-1.7-2: else it means nothing
+        raise FramingLost("a seal holds exactly one frame")
+    return header, payload
 
-    Where only one kind has its place, `expected` names it; another known kind is then refused unread.
+
+def decode_frame(header: Header, payload: bytes, expected: str | None = None) -> Frame:
+    """The frame, or Malformed with the code it is refused with, in the order of BT-1.6.
+
+    Where only one kind has its place, `expected` names it.
     """
     if not is_spoken(header):
         raise Malformed(f"version {header.version} isn't spoken here")
-    if header.encoding not in ENCODING_NAMES:
-        raise Malformed("the encoding isn't known", UNKNOWN_ENCODING)
+    if header.kind in OUTSIDE_KINDS:
+        raise Malformed("that kind stands outside a seal", UNEXPECTED_KIND)  # BT-6.1-2
     if header.kind not in KIND_NAMES:
         raise Malformed("the kind isn't known", UNKNOWN_KIND)
+    if header.encoding not in ENCODING_NAMES:
+        raise Malformed("the encoding isn't known", UNKNOWN_ENCODING)
     kind, encoding = KIND_NAMES[header.kind], ENCODING_NAMES[header.encoding]
+    value = decode_payload(kind, encoding, payload)
     if expected not in (None, kind):
         raise Malformed(f"a {kind} has no place here", UNEXPECTED_KIND)
-    return Frame(kind, encoding, header.request_id, decode_payload(kind, encoding, payload))
-
-
-def decode_datagram(datagram):
-    """The one frame of a datagram (BT-1.4)."""
-    if not HEADER.size <= len(datagram) <= MOST_DATAGRAM_BYTES:
-        raise FramingLost("a datagram has 12 to 1,200 bytes")
-    header = decode_header(datagram[:HEADER.size])
-    payload = datagram[HEADER.size:]
-    if len(payload) != header.payload_bytes:
-        raise FramingLost("a datagram holds exactly one frame")
-    return decode_frame(header, payload)
+    return Frame(kind, encoding, header.request_id, value)

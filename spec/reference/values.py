@@ -1,16 +1,20 @@
 """Types of the BitTrickle protocol: their rules and bounds (BT-2.1) and their bincode (BT-1.5-3, BT-1.5-4).
 
 A value is a Python object in the JSON form of its type: a struct is a dict, an absent optional is None, a
-hex64 is a string of 16 digits, an address a string. Every type has the same three methods:
+hex64, key or ticket is a string of hexadecimal digits, an address a string. Every type has the same three methods:
 
 * `check(value)` returns the value in its one form, or raises Malformed where a bound or rule is broken;
 * `write(value, output)` appends the bincode of a checked value to a bytearray;
 * `read(reader)` takes a value out of bincode, unchecked but for what reading itself needs.
 """
 
+from __future__ import annotations
+
 import ipaddress
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import Protocol
 
 MALFORMED = 1  # BT-5.2
 
@@ -22,12 +26,20 @@ class ProtocolError(Exception):
 class Malformed(ProtocolError):
     """A whole frame, or a value, that is refused with a code of BT-5.2."""
 
-    def __init__(self, sentence, refusal_code=MALFORMED):
+    def __init__(self, sentence: str, refusal_code: int = MALFORMED):
         super().__init__(sentence)
         self.refusal_code = refusal_code
 
 
-def require(condition, sentence):
+class Refusal(Exception):
+    """The other side answered with `Refused` (BT-2.10)."""
+
+    def __init__(self, code: int, sentence: str):
+        super().__init__(sentence)
+        self.code = code
+
+
+def require(condition: object, sentence: str) -> None:
     if not condition:
         raise Malformed(sentence)
 
@@ -42,21 +54,21 @@ INVISIBLE_RANGES = (  # BT-2.1-2, beside category Cc
 WINDOWS_DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]")  # BT-2.1-3
 
 
-def is_control(character):
+def is_control(character: str) -> bool:
     return unicodedata.category(character) == "Cc"
 
 
-def is_invisible(character):
+def is_invisible(character: str) -> bool:
     return is_control(character) or any(first <= ord(character) <= last for first, last in INVISIBLE_RANGES)
 
 
-def check_member_name(text):
+def check_member_name(text: str) -> None:
     """BT-2.1-1."""
     require(not any(character.isspace() or is_invisible(character) for character in text),
             "a member name has no white space and no invisible characters")
 
 
-def check_file_name(text):
+def check_file_name(text: str) -> None:
     """BT-2.1-3."""
     require(unicodedata.is_normalized("NFC", text), "a file name is in normalization form C")
     require(not any(is_invisible(character) for character in text), "a file name has no invisible characters")
@@ -67,12 +79,12 @@ def check_file_name(text):
     require(not WINDOWS_DEVICE.fullmatch(stem), "a file name isn't that of a Windows device")
 
 
-def check_without_controls(text):
+def check_without_controls(text: str) -> None:
     """Passwords and queries, BT-2.1-4."""
     require(not any(is_control(character) for character in text), "the text has control characters")
 
 
-def check_sentence(text):
+def check_sentence(text: str) -> None:
     """BT-2.1-4."""
     require(not any(is_invisible(character) for character in text), "a sentence has no invisible characters")
 
@@ -83,18 +95,18 @@ def check_sentence(text):
 class Reader:
     """Takes bincode apart from front to back."""
 
-    def __init__(self, payload):
+    def __init__(self, payload: bytes):
         self.payload = payload
         self.offset = 0
 
-    def take(self, count):
+    def take(self, count: int) -> bytes:
         end = self.offset + count
         require(end <= len(self.payload), "the payload ends too early")
         part = self.payload[self.offset:end]
         self.offset = end
         return part
 
-    def number(self):
+    def number(self) -> int:
         first = self.take(1)[0]
         if first <= 250:
             return first
@@ -106,13 +118,13 @@ class Reader:
         require(value >= least, "a number is written longer than it needs")
         return value
 
-    def flag(self):
+    def flag(self) -> bool:
         value = self.take(1)[0]
         require(value <= 1, "a flag is 0 or 1")
         return value == 1
 
 
-def write_number(value, output):
+def write_number(value: int, output: bytearray) -> None:
     if value <= 250:
         output.append(value)
         return
@@ -124,40 +136,36 @@ def write_number(value, output):
     raise Malformed("a number has more than 64 bits")
 
 
+class Type(Protocol):
+    """What every type can do; see above."""
+
+    def check(self, value: object) -> object: ...
+    def write(self, value: object, output: bytearray) -> None: ...
+    def read(self, reader: Reader) -> object: ...
+
+
 class Number:
-    def __init__(self, most, least=0):
+    def __init__(self, most: int, least: int = 0):
         self.most, self.least = most, least
 
-    def check(self, value):
+    def check(self, value: object) -> int:
         # bool is a kind of int in Python, but not a number on the wire.
         require(isinstance(value, int) and not isinstance(value, bool), "a whole number is expected")
         require(self.least <= value <= self.most, f"a number is not in {self.least} to {self.most}")
         return value
 
-    def write(self, value, output):
+    def write(self, value: int, output: bytearray) -> None:
         write_number(value, output)
 
-    def read(self, reader):
+    def read(self, reader: Reader) -> int:
         return reader.number()
 
 
-class Bool:
-    def check(self, value):
-        require(isinstance(value, bool), "true or false is expected")
-        return value
-
-    def write(self, value, output):
-        output.append(int(value))
-
-    def read(self, reader):
-        return reader.flag()
-
-
 class Text:
-    def __init__(self, least, most, rule):
+    def __init__(self, least: int, most: int, rule: Callable[[str], None]):
         self.least, self.most, self.rule = least, most, rule
 
-    def check(self, value):
+    def check(self, value: object) -> str:
         require(isinstance(value, str), "a string is expected")
         try:
             length = len(value.encode("utf-8"))
@@ -167,31 +175,37 @@ class Text:
         self.rule(value)
         return value
 
-    def write(self, value, output):
+    def write(self, value: str, output: bytearray) -> None:
         encoded = value.encode("utf-8")
         write_number(len(encoded), output)
         output += encoded
 
-    def read(self, reader):
+    def read(self, reader: Reader) -> str:
         try:
             return reader.take(reader.number()).decode("utf-8")
         except UnicodeDecodeError:
             raise Malformed("a text isn't UTF-8") from None
 
 
-class Hex64:
-    def check(self, value):
-        require(isinstance(value, str) and re.fullmatch("[0-9a-f]{16}", value), "16 hexadecimal digits are expected")
+class HexBytes:
+    """A hex64, a key or a ticket."""
+
+    def __init__(self, count: int):
+        self.count = count
+
+    def check(self, value: object) -> str:
+        require(isinstance(value, str) and re.fullmatch("[0-9a-f]*", value) and len(value) == 2 * self.count,
+                f"{2 * self.count} hexadecimal digits are expected")
         return value
 
-    def write(self, value, output):
+    def write(self, value: str, output: bytearray) -> None:
         output += bytes.fromhex(value)
 
-    def read(self, reader):
-        return reader.take(8).hex()
+    def read(self, reader: Reader) -> str:
+        return reader.take(self.count).hex()
 
 
-def split_address(text):
+def split_address(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
     """`1.2.3.4:5` or `[::1]:5` as (IPv4Address or IPv6Address, port); a mapped IPv4 address as IPv4."""
     match = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):(0|[1-9][0-9]{0,4})", text)
     require(match, "an address is written 1.2.3.4:5 or [::1]:5")
@@ -202,7 +216,7 @@ def split_address(text):
     return getattr(host, "ipv4_mapped", None) or host, int(match[3])
 
 
-def join_address(host, port):
+def join_address(host: ipaddress.IPv4Address | ipaddress.IPv6Address, port: int) -> str:
     return f"{host}:{port}" if host.version == 4 else f"[{host}]:{port}"
 
 
@@ -212,7 +226,7 @@ TRANSFER_PORT = Number(65_535, least=1_024)  # BT-2.1-7
 class SourceAddress:
     """BT-2.1-8: the only addresses that messages carry."""
 
-    def check(self, value):
+    def check(self, value: object) -> str:
         require(isinstance(value, str), "an address is a string")
         host, port = split_address(value)
         require(not host.is_unspecified and not host.is_multicast and str(host) != "255.255.255.255",
@@ -220,56 +234,56 @@ class SourceAddress:
         TRANSFER_PORT.check(port)
         return join_address(host, port)
 
-    def write(self, value, output):
+    def write(self, value: str, output: bytearray) -> None:
         host, port = split_address(value)
         output += b"\0" * 10 + b"\xff\xff" + host.packed if host.version == 4 else host.packed
         write_number(port, output)
 
-    def read(self, reader):
+    def read(self, reader: Reader) -> str:
         host = ipaddress.IPv6Address(reader.take(16))
         return join_address(host.ipv4_mapped or host, reader.number())
 
 
 class Optional:
-    def __init__(self, inner):
+    def __init__(self, inner: Type):
         self.inner = inner
 
-    def check(self, value):
+    def check(self, value: object) -> object:
         return None if value is None else self.inner.check(value)
 
-    def write(self, value, output):
+    def write(self, value: object, output: bytearray) -> None:
         output.append(int(value is not None))
         if value is not None:
             self.inner.write(value, output)
 
-    def read(self, reader):
+    def read(self, reader: Reader) -> object:
         return self.inner.read(reader) if reader.flag() else None
 
 
 class ListOf:
-    def __init__(self, inner, most):
+    def __init__(self, inner: Type, most: int):
         self.inner, self.most = inner, most
 
-    def check(self, value):
+    def check(self, value: object) -> list:
         require(isinstance(value, list) and len(value) <= self.most, f"a list of at most {self.most} is expected")
         return [self.inner.check(entry) for entry in value]
 
-    def write(self, value, output):
+    def write(self, value: list, output: bytearray) -> None:
         write_number(len(value), output)
         for entry in value:
             self.inner.write(entry, output)
 
-    def read(self, reader):
+    def read(self, reader: Reader) -> list:
         count = reader.number()
         require(count <= self.most, f"a list has more than {self.most} entries")  # before any is kept, BT-2.1-5
         return [self.inner.read(reader) for _ in range(count)]
 
 
 class Struct:
-    def __init__(self, **fields):
+    def __init__(self, **fields: Type):
         self.fields = fields
 
-    def check(self, value):
+    def check(self, value: object) -> dict:
         require(isinstance(value, dict), "an object is expected")
         unknown = value.keys() - self.fields.keys()
         require(not unknown, f"unknown fields: {sorted(unknown)!r}")
@@ -278,16 +292,19 @@ class Struct:
         # Rebuilt in the order of the table, which the JSON writer keeps.
         return {name: kind.check(value.get(name)) for name, kind in self.fields.items()}
 
-    def write(self, value, output):
+    def write(self, value: dict, output: bytearray) -> None:
         for name, kind in self.fields.items():
             kind.write(value[name], output)
 
-    def read(self, reader):
+    def read(self, reader: Reader) -> dict:
         return {name: kind.read(reader) for name, kind in self.fields.items()}
 
 
 NUMBER_16 = Number((1 << 16) - 1)
 NUMBER_32 = Number((1 << 32) - 1)
+NUMBER_64 = Number((1 << 64) - 1)
+HEX64 = HexBytes(8)
+KEY = TICKET = HexBytes(32)
 SIZE = Number((1 << 53) - 1)  # BT-2.1-6
 MEMBER_NAME = Text(1, 64, check_member_name)
 FILE_NAME = Text(1, 255, check_file_name)

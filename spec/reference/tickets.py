@@ -1,0 +1,70 @@
+"""Tickets (BT-6.7): the index makes them, who fetches shows them, and here a source checks them."""
+
+from __future__ import annotations
+
+import hmac
+import struct
+import threading
+import time
+
+from noise import Cipher
+from primitives import blake3_derive_key, blake3_keyed
+
+END_AND_NUMBER = struct.Struct(">QQ")
+MOST_MILLISECONDS = 300_000  # BT-6.7-2
+MOST_USED = 65_536  # BT-6.7-5
+OLD_KEY_SECONDS = 300.0  # BT-6.7-6
+MOST_KEYS = 16
+
+
+def ticket_key(device_cipher: Cipher, server_cipher: Cipher) -> bytes:
+    """BT-6.7-1."""
+    return blake3_derive_key("BitTrickle 1 ticket key", device_cipher.key + server_cipher.key)
+
+
+def make_ticket(key: bytes, end_ms: int, number: int, device: bytes, name: str) -> bytes:
+    """BT-6.7-3."""
+    start = END_AND_NUMBER.pack(end_ms, number)
+    return start + blake3_keyed(key, start + device + name.encode("utf-8"))[:16]
+
+
+class TicketGate:
+    """What a source knows to check tickets: keys, the index's clock, and which tickets were used."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.keys: list[tuple[bytes, float | None]] = []  # newest first, and when each was replaced
+        self.used: set[bytes] = set()
+        self.clock_ms, self.clock_was_told_at = 0, time.monotonic()
+
+    def add_key(self, key: bytes) -> None:
+        """That of a new sealed session; the one before it stays for a while (BT-6.7-6)."""
+        with self.lock:
+            now = time.monotonic()
+            older = [(old, now if replaced is None else replaced) for old, replaced in self.keys]
+            self.keys = [(key, None)] + older[:MOST_KEYS - 1]
+
+    def set_clock(self, clock_ms: int) -> None:
+        with self.lock:
+            self.clock_ms, self.clock_was_told_at = clock_ms, time.monotonic()
+
+    def admit(self, ticket: bytes, device: bytes, name: str) -> bool:
+        """Whether this ticket opens the door, this once (BT-6.7-4)."""
+        with self.lock:
+            now = time.monotonic()
+            now_ms = self.clock_ms + int((now - self.clock_was_told_at) * 1000)
+            self.keys = [(key, at) for key, at in self.keys if at is None or now - at < OLD_KEY_SECONDS]
+            self.used = {used for used in self.used if end_of(used) > now_ms}
+            end_ms, number = END_AND_NUMBER.unpack(ticket[:END_AND_NUMBER.size])
+            good = any(hmac.compare_digest(ticket, make_ticket(key, end_ms, number, device, name))
+                       for key, _ in self.keys)
+            if not good or not now_ms < end_ms <= now_ms + MOST_MILLISECONDS:
+                return False
+            if ticket in self.used or len(self.used) >= MOST_USED:
+                return False
+            self.used.add(ticket)
+            return True
+
+
+def end_of(ticket: bytes) -> int:
+    return END_AND_NUMBER.unpack(ticket[:END_AND_NUMBER.size])[0]
