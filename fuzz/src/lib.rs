@@ -8,6 +8,10 @@
 //! | [`legacy_get`](legacy_get()) | the original's `GET name`, and names from afar |
 //! | [`round_trip`](round_trip()) | one message, through both encodings |
 //! | [`index_steps`](index_steps()) | a history, to the index and to a model of it |
+//! | [`outside`](outside()) | a datagram outside a seal |
+//! | [`handshake`](handshake()) | a message that isn't the other side's, to each side of a handshake |
+//! | [`sealed_stream`](sealed_stream()) | a sealed stream that somebody has changed |
+//! | [`seal_texts`](seal_texts()) | keys, fingerprints and invites |
 //!
 //! A function returns when everything held and panics when something didn't. The project's test suite includes this
 //! file as a module of its own and replays the corpora: so nothing here knows libFuzzer, and siblings are named by
@@ -15,28 +19,40 @@
 #![forbid(unsafe_code)]
 
 mod datagram;
+mod handshake;
 mod index_steps;
 mod legacy_get;
 mod legacy_json;
+mod outside;
 mod round_trip;
+mod seal_texts;
+mod sealed_stream;
 mod stream;
 
 pub use datagram::datagram;
+pub use handshake::handshake;
 pub use index_steps::index_steps;
 pub use legacy_get::legacy_get;
 pub use legacy_json::legacy_json;
+pub use outside::outside;
 pub use round_trip::round_trip;
+pub use seal_texts::seal_texts;
+pub use sealed_stream::sealed_stream;
 pub use stream::stream;
 
 /// Panics when these bytes break something.
 pub type Property = fn(&[u8]);
 
 /// Every target: its name, which is also its corpus's, and what it checks.
-pub const TARGETS: [(&str, Property); 6] = [
+pub const TARGETS: [(&str, Property); 10] = [
     ("datagram", datagram),
     ("stream", stream),
     ("legacy_json", legacy_json),
     ("legacy_get", legacy_get),
     ("round_trip", round_trip),
     ("index_steps", index_steps),
+    ("outside", outside),
+    ("handshake", handshake),
+    ("sealed_stream", sealed_stream),
+    ("seal_texts", seal_texts),
 ];

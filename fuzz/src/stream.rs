@@ -97,7 +97,7 @@ fn check_round_trip(mut codec: FrameCodec, payload_bytes_max: usize, frame: &Fra
 }
 
 /// Cuts into pieces of 1 to 32 bytes; a seed of 0 cuts at every byte.
-fn pieces(seed: u8, mut bytes: &[u8]) -> Vec<&[u8]> {
+pub(super) fn pieces(seed: u8, mut bytes: &[u8]) -> Vec<&[u8]> {
     let mut state = u32::from(seed);
     let mut pieces = Vec::new();
     while !bytes.is_empty() {

@@ -48,7 +48,7 @@ fn demo(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
 
     let server = Server::start(&programs);
     println!("index server   listening on {} (process {})", server.address(), server.id());
-    for (format, mode) in [("frames (bincode)", &[][..]), ("the original's JSON", &["--legacy"])] {
+    for (format, mode) in [("sealed frames", &[][..]), ("the original's JSON", &["--legacy"])] {
         println!("\n{format}");
         share(&programs, &server, mode, &file, &name, size)?;
     }
@@ -65,9 +65,9 @@ fn share(
     name: &str,
     size: u64,
 ) -> Result<(), Box<dyn Error>> {
-    let mut alice = Peer::start(programs, server.address(), "alice", "wonderland", mode);
-    let mut bob = Peer::start(programs, server.address(), "bob", "builder", mode);
-    step("log in", "alice and bob", None);
+    let mut alice = Peer::start(programs, server, "alice", "wonderland", mode);
+    let mut bob = Peer::start(programs, server, "bob", "builder", mode);
+    step("join, log in", "alice and bob", None);
     fs::copy(file, alice.path(name))?;
 
     let published = timed(|| alice.ask(&format!("pub {name}")));

@@ -4,14 +4,17 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ExitStatus, Stdio};
+use std::process::{ChildStdin, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use bittrickle_wire::seal::Invite;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, Programs};
+use crate::process::{Process, Programs, run};
+use crate::sealed_index::SealedIndex;
+use crate::server::Server;
 use crate::wait::wait_for;
 
 /// A running `bittrickle … shell`, with a folder of its own.
@@ -22,6 +25,14 @@ pub struct Peer {
     stdout: Lines,
     stderr: Lines,
     folder: TempDir,
+    state: TempDir,
+}
+
+/// Where a peer's server is, and, unless it is an original one, its key.
+#[derive(Clone, Debug)]
+pub struct At {
+    address: SocketAddr,
+    invite: Option<Invite>,
 }
 
 /// What a stream has brought so far.
@@ -46,36 +57,77 @@ pub struct Ended {
 const LAST_LINE_OF_HELP: &str = "  xit        leave (also: quit)";
 
 /// Lines that `help` writes.
-const LINES_OF_HELP: usize = 8;
+const LINES_OF_HELP: usize = 9;
 
 /// How long a command may take.
 const COMMAND_WAIT: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Peer {
-    /// Starts a peer that has logged in, in a folder of its own.
+    /// Starts a peer that has joined and logged in, in a folder of its own; with `--legacy`, one that has logged in.
+    ///
+    /// # Panics
+    /// It can't join.
     #[must_use]
     pub fn start(
         programs: &Programs,
-        server: SocketAddr,
+        server: impl Into<At>,
         user: &str,
         password: &str,
         extra: &[&str],
     ) -> Self {
-        let mut peer = Self::launch(programs, server, extra);
-        peer.type_line(user);
-        peer.type_line(password);
+        let mut peer = Self::enter(programs, server, user, password, extra);
+        if extra.contains(&"--legacy") {
+            peer.type_line(user);
+            peer.type_line(password);
+        }
         // The last line of the greeting: what comes after it answers commands.
         peer.wait_for_stdout("Available commands are");
         peer
     }
 
-    /// Starts a peer that waits for a name and a password.
+    /// Starts a peer that has joined, and waits for nothing more; with `--legacy`, one that asks for a name and a password.
+    ///
+    /// # Panics
+    /// It can't join.
+    #[must_use]
+    pub fn enter(
+        programs: &Programs,
+        server: impl Into<At>,
+        user: &str,
+        password: &str,
+        extra: &[&str],
+    ) -> Self {
+        let At { address, invite } = server.into();
+        let state = tempfile::tempdir().expect("a temporary folder");
+        match invite.filter(|_| !extra.contains(&"--legacy")) {
+            Some(invite) => {
+                let joined = join(programs, &invite.to_string(), user, password, &state_dir(&state));
+                assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+                Self::spawn(programs, state, &[], extra)
+            }
+            None => Self::launch_in(programs, state, address, extra),
+        }
+    }
+
+    /// Starts a peer for the server at this address, and waits for nothing: with `--legacy` it asks for a name and a
+    /// password; without, it has not joined.
     #[must_use]
     pub fn launch(programs: &Programs, server: SocketAddr, extra: &[&str]) -> Self {
+        Self::launch_in(programs, tempfile::tempdir().expect("a temporary folder"), server, extra)
+    }
+
+    fn launch_in(programs: &Programs, state: TempDir, server: SocketAddr, extra: &[&str]) -> Self {
+        Self::spawn(programs, state, &["--server", &server.to_string()], extra)
+    }
+
+    fn spawn(programs: &Programs, state: TempDir, server: &[&str], extra: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut child = programs
             .peer()
-            .args(["--server", &server.to_string(), "--dir"])
+            .args(server)
+            .arg("--state-dir")
+            .arg(state_dir(&state))
+            .arg("--dir")
             .arg(folder.path())
             .args(extra)
             .arg("shell")
@@ -87,7 +139,13 @@ impl Peer {
         let stdin = child.stdin.take();
         let stdout = Lines::read(child.stdout.take().expect("it is piped"));
         let stderr = Lines::read(child.stderr.take().expect("it is piped"));
-        Self { process: Process::new(child), stdin, stdout, stderr, folder }
+        Self { process: Process::new(child), stdin, stdout, stderr, folder, state }
+    }
+
+    /// Where its key and its pinned servers are.
+    #[must_use]
+    pub fn state_dir(&self) -> PathBuf {
+        state_dir(&self.state)
     }
 
     /// The peer's folder.
@@ -185,6 +243,53 @@ impl Peer {
         let status = self.process.wait();
         Ended { status, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
+}
+
+impl At {
+    /// Where the server is.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl From<&Server> for At {
+    fn from(server: &Server) -> Self {
+        Self { address: server.address(), invite: Some(server.invite().clone()) }
+    }
+}
+
+impl From<&SealedIndex> for At {
+    fn from(index: &SealedIndex) -> Self {
+        Self::from(&index.invite())
+    }
+}
+
+impl From<SocketAddr> for At {
+    /// An original server.
+    fn from(address: SocketAddr) -> Self {
+        Self { address, invite: None }
+    }
+}
+
+impl From<&Invite> for At {
+    fn from(invite: &Invite) -> Self {
+        let address = invite.host.as_str().parse().expect("the invites of the scenarios have addresses");
+        Self { address, invite: Some(invite.clone()) }
+    }
+}
+
+/// Runs `bittrickle join` with this password on its stdin.
+#[must_use]
+pub fn join(programs: &Programs, invite: &str, user: &str, password: &str, state_dir: &Path) -> Output {
+    let mut command = programs.peer();
+    command.args(["join", invite, "--user", user, "--password-stdin", "--state-dir"]).arg(state_dir);
+    run(command, &format!("{password}\n"))
+}
+
+fn state_dir(state: &TempDir) -> PathBuf {
+    // Made by the peer itself, so that nobody else can read it.
+    state.path().join("state")
 }
 
 impl Lines {

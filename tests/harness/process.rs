@@ -1,8 +1,9 @@
 //! Server and peer as processes of their own, started from one binary.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -56,6 +57,21 @@ pub fn run_as_program(arguments: impl IntoIterator<Item = OsString>) -> Option<E
         "peer" => Some(bittrickle_peer::cli::run(arguments)),
         _ => None,
     }
+}
+
+/// Runs a command to its end, with this on its stdin.
+///
+/// # Panics
+/// It can't be started.
+#[must_use]
+pub fn run(mut command: Command, stdin: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the test program is built");
+    let mut pipe = child.stdin.take().expect("it is piped");
+    // It may end without reading.
+    let _ = pipe.write_all(stdin.as_bytes());
+    drop(pipe);
+    child.wait_with_output().expect("its pipes are ours")
 }
 
 impl Process {

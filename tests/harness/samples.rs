@@ -3,14 +3,15 @@
 use std::fmt::Debug;
 
 use bittrickle_wire::messages::{
-    Content, Done, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers,
-    Locate, Located, LoggedIn, LoggedOut, Login, Logout, Offer, OwnFile, PeerEntry, Peers, Publish,
-    Published, RefusalCode, Refused, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished,
-    Versions,
+    Access, Content, Done, Enrol, Enrolled, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor,
+    ListFiles, ListPeers, Locate, Located, LoggedIn, LoggedOut, Login, Logout, Offer, OwnFile, PeerEntry,
+    Peers, Publish, Published, RefusalCode, Refused, Reply, Request, Search, Source, SourceCursor, Unpublish,
+    Unpublished, Versions,
 };
+use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
-    FileBytes, FileName, Hex64, List, MemberName, Message, Password, Query, Sentence, SourceAddress,
-    TransferPort,
+    FileBytes, FileName, Hex64, HexBytes, List, MemberName, Message, Password, Query, Sentence,
+    SourceAddress, TransferPort,
 };
 use bytes::Bytes;
 
@@ -31,9 +32,12 @@ pub fn requests() -> Vec<(&'static str, Request)> {
     let all_sizes = NUMBERS.map(|size| offer(&format!("{size}.bin"), size));
     let many_names = (0..64).map(|i| name(&format!("{i:02}"))).collect();
     vec![
-        ("login", login("alice", "wonderland", 50_000)),
-        ("login_non_ascii", login("zoë", "p\"ä\\ß 5 😀", 1_024)),
-        ("login_longest", login(&"é".repeat(32), &"\"".repeat(128), 65_535)),
+        ("login", login(50_000)),
+        ("login_lowest_port", login(1_024)),
+        ("login_highest_port", login(65_535)),
+        ("enrol", enrol("alice", "wonderland")),
+        ("enrol_non_ascii", enrol("zoë", "p\"ä\\ß 5 😀")),
+        ("enrol_longest", enrol(&"é".repeat(32), &"\"".repeat(128))),
         ("heartbeat", Request::Heartbeat(Heartbeat {})),
         ("logout", Request::Logout(Logout {})),
         ("publish_nothing", publish(vec![])),
@@ -69,12 +73,13 @@ pub fn replies() -> Vec<(&'static str, Reply)> {
 
 fn plain_replies() -> Vec<(&'static str, Reply)> {
     vec![
-        ("logged_in", logged_in(0x0123_4567_89ab_cdef, 2_000, 7_000)),
-        ("logged_in_smallest", logged_in(0, 0, 250)),
-        ("logged_in_largest", logged_in(u64::MAX, 65_536, u32::MAX)),
-        ("heartbeat_reply", heartbeat_reply(0x00ff_00ff_00ff_00ff, 251, 0xfedc_ba98_7654_3210)),
-        ("heartbeat_reply_largest", heartbeat_reply(u64::MAX, u32::MAX, u64::MAX)),
+        ("logged_in", logged_in(0x0123_4567_89ab_cdef, 1_234_567, 2_000, 7_000)),
+        ("logged_in_smallest", logged_in(0, 0, 0, 250)),
+        ("logged_in_largest", logged_in(u64::MAX, u64::MAX, 65_536, u32::MAX)),
+        ("heartbeat_reply", heartbeat_reply(0x00ff_00ff_00ff_00ff, 1 << 32, 251, 0xfedc_ba98_7654_3210)),
+        ("heartbeat_reply_largest", heartbeat_reply(u64::MAX, u64::MAX, u32::MAX, u64::MAX)),
         ("logged_out", Reply::LoggedOut(LoggedOut {})),
+        ("enrolled", Reply::Enrolled(Enrolled {})),
         ("published_nothing", Reply::Published(Published { offered: 0 })),
         ("published", Reply::Published(Published { offered: 65_535 })),
         ("unpublished", Reply::Unpublished(Unpublished {})),
@@ -86,8 +91,8 @@ fn plain_replies() -> Vec<(&'static str, Reply)> {
 
 fn pages() -> Vec<(&'static str, Reply)> {
     let sources =
-        |from: usize| (from..from + 8).map(|i| source(&format!("m{i}"), "[fe80::1]:2000", None, true));
-    let entries = (0..40).map(|i| entry(&format!("m{i:02}"), 1 + i)).collect();
+        |from: usize| (from..from + 8).map(|i| source(&format!("m{i}"), "[fe80::1]:2000", None, None));
+    let entries = (0..32).map(|i| entry(&format!("m{i:02}"), 1 + i)).collect();
     let hits = vec![
         hit("a.txt", None, 1, 0),
         hit("a.txt", Some(0), 250, 251),
@@ -99,15 +104,18 @@ fn pages() -> Vec<(&'static str, Reply)> {
         ("found_nothing_yet", found(vec![], Some(hit_cursor(&longest_name(), Some((1 << 53) - 1))))),
         ("found", found(hits, Some(hit_cursor("ü", None)))),
         ("located_nothing", located(3, vec![], None)),
-        ("located", located(2, vec![source("bob", "127.0.0.1:50000", Some(5), false)], None)),
-        ("located_ipv6", located(1, vec![source("zoë", "[2001:db8::2:1]:1024", Some(1 << 32), false)], None)),
+        ("located", located(2, vec![source("bob", "127.0.0.1:50000", Some(5), Some(access(0x10)))], None)),
+        (
+            "located_ipv6",
+            located(1, vec![source("zoë", "[2001:db8::2:1]:1024", Some(1 << 32), Some(access(0xe0)))], None),
+        ),
         (
             "located_most",
             located(u32::MAX, sources(0).collect(), Some(source_cursor("m7", "[fe80::1]:2000"))),
         ),
         ("peers_nobody", peers(vec![], None)),
         ("peers", peers(vec![entry("bob", 1), entry("zoë", 16)], None)),
-        ("peers_with_next", peers(entries, Some(member("m39")))),
+        ("peers_with_next", peers(entries, Some(member("m31")))),
         ("files_nothing", files(vec![], None)),
         ("files", files(own, Some(name("日本語")))),
     ]
@@ -175,9 +183,24 @@ pub fn list<T: Debug, const MAX: usize>(entries: Vec<T>) -> List<T, MAX> {
 
 /// A login.
 #[must_use]
-pub fn login(name: &str, password: &str, transfer_port: u16) -> Request {
-    let transfer_port = must(TransferPort::new(transfer_port));
-    Request::Login(Login { member: member(name), password: must(Password::new(password)), transfer_port })
+pub fn login(transfer_port: u16) -> Request {
+    Request::Login(Login { transfer_port: must(TransferPort::new(transfer_port)) })
+}
+
+/// An enrolment.
+#[must_use]
+pub fn enrol(name: &str, password: &str) -> Request {
+    Request::Enrol(Enrol { member: member(name), password: must(Password::new(password)) })
+}
+
+/// A source's key and a ticket for it, of bytes that count up from `first`, wrapping around.
+#[must_use]
+pub fn access(first: u8) -> Access {
+    let bytes = |first: u8| std::array::from_fn(|i| first.wrapping_add(i as u8));
+    Access {
+        device: PublicKey(HexBytes(bytes(first))),
+        ticket: Ticket(HexBytes(bytes(first.wrapping_add(32)))),
+    }
 }
 
 /// One file on offer.
@@ -230,8 +253,8 @@ pub fn hit(text: &str, bytes: Option<u64>, members: u32, sources: u32) -> Hit {
 
 /// One source.
 #[must_use]
-pub fn source(text: &str, at: &str, bytes: Option<u64>, legacy: bool) -> Source {
-    Source { member: member(text), address: address(at), file_bytes: bytes.map(size), legacy }
+pub fn source(text: &str, at: &str, bytes: Option<u64>, access: Option<Access>) -> Source {
+    Source { member: member(text), address: address(at), file_bytes: bytes.map(size), access }
 }
 
 /// One member who is online.
@@ -246,12 +269,13 @@ pub fn own_file(text: &str, bytes: Option<u64>, sources: u32) -> OwnFile {
     OwnFile { name: name(text), file_bytes: bytes.map(size), sources }
 }
 
-fn logged_in(boot_id: u64, heartbeat_ms: u32, offline_after_ms: u32) -> Reply {
-    Reply::LoggedIn(LoggedIn { boot_id: Hex64(boot_id), heartbeat_ms, offline_after_ms })
+fn logged_in(boot_id: u64, clock_ms: u64, heartbeat_ms: u32, offline_after_ms: u32) -> Reply {
+    Reply::LoggedIn(LoggedIn { boot_id: Hex64(boot_id), clock_ms, heartbeat_ms, offline_after_ms })
 }
 
-fn heartbeat_reply(boot_id: u64, offered: u32, digest: u64) -> Reply {
-    Reply::HeartbeatReply(HeartbeatReply { boot_id: Hex64(boot_id), offered, digest: Hex64(digest) })
+fn heartbeat_reply(boot_id: u64, clock_ms: u64, offered: u32, digest: u64) -> Reply {
+    let (boot_id, digest) = (Hex64(boot_id), Hex64(digest));
+    Reply::HeartbeatReply(HeartbeatReply { boot_id, clock_ms, offered, digest })
 }
 
 fn refused(code: u16, text: &str) -> Reply {

@@ -4,12 +4,14 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{ExitStatus, Output, Stdio};
+use std::sync::OnceLock;
 
+use bittrickle_wire::seal::Invite;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, Programs};
+use crate::process::{Process, Programs, run};
 
 /// A running `bittrickle-server`.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub struct Server {
     address: SocketAddr,
     folder: TempDir,
     extra: Vec<String>,
+    invite: OnceLock<Invite>,
 }
 
 /// The members that every server of the scenarios knows.
@@ -44,13 +47,41 @@ impl Server {
         fs::write(folder.path().join("credentials"), CREDENTIALS).expect("the folder is ours");
         let extra: Vec<String> = extra.iter().map(|text| (*text).to_owned()).collect();
         let (process, address) = spawn(programs, &folder, listen, &extra);
-        Self { programs: programs.clone(), process, address, folder, extra }
+        let invite = OnceLock::new();
+        Self { programs: programs.clone(), process, address, folder, extra, invite }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What its admin gives to members: where it is, and its key.
+    ///
+    /// # Panics
+    /// `bittrickle-server invite` fails.
+    #[must_use]
+    pub fn invite(&self) -> &Invite {
+        self.invite.get_or_init(|| {
+            let output = self.admin(&["invite", "--host", &self.address.to_string()], "");
+            let line = String::from_utf8(output.stdout).expect("an invite is ASCII");
+            line.parse().unwrap_or_else(|error| panic!("{line:?}: {error}"))
+        })
+    }
+
+    /// Runs an admin's command for this server's data folder, with this on its stdin.
+    #[must_use]
+    pub fn admin(&self, arguments: &[&str], stdin: &str) -> Output {
+        let mut command = self.programs.server();
+        command.args(arguments).arg("--data-dir").arg(self.data_dir());
+        run(command, stdin)
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Its process id.

@@ -1,14 +1,15 @@
 //! The command lines: what they promise, and one clear sentence when something is wrong.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::UdpSocket;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use bittrickle_tests::peer::Peer;
+use bittrickle_tests::peer::{Peer, join};
 use bittrickle_tests::process::Process;
 use bittrickle_tests::server::Server;
-use bittrickle_tests::wait::wait_for;
+use bittrickle_tests::wait::{PATIENCE, wait_for};
 use rustix::process::Signal;
 
 use crate::programs;
@@ -21,8 +22,15 @@ fn text(bytes: &[u8]) -> String {
 fn run(command: &mut Command) -> Output {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    wait_for("it ends", bittrickle_tests::wait::PATIENCE, || child.try_wait().unwrap());
+    wait_for("it ends", PATIENCE, || child.try_wait().unwrap());
     child.wait_with_output().unwrap()
+}
+
+/// A peer that keeps its key and its servers there.
+fn peer_with(state: &Path) -> Command {
+    let mut command = programs().peer();
+    command.arg("--state-dir").arg(state);
+    command
 }
 
 struct ServerFiles(tempfile::TempDir);
@@ -90,16 +98,21 @@ fn two_servers_never_share_a_data_folder() {
 
 #[test]
 fn wrong_usage_ends_with_code_two_and_help_shows_an_example() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
     let server = |arguments: &[&str]| run(programs().server().args(arguments));
-    let peer = |arguments: &[&str]| run(programs().peer().args(arguments));
+    let peer = |arguments: &[&str]| run(peer_with(&state).args(arguments));
     let wrong = [
         server(&[]),
         server(&["--listen", "nonsense", "--data-dir", "x", "--credentials", "y"]),
         server(&["--legacy", "10.0.0.0/40", "--data-dir", "x", "--credentials", "y"]),
-        peer(&["shell"]),
+        peer(&[]),
         peer(&["--server", "127.0.0.1:1", "dance"]),
         peer(&["--server", "no port", "shell"]),
-        peer(&["--server", "192.0.2.1:16980", "shell"]),
+        peer(&["--server", "no port", "--legacy", "shell"]),
+        peer(&["--legacy", "shell"]),
+        peer(&["join", "bt://127.0.0.1:1/abc", "--user", "alice"]),
+        peer(&["join", "127.0.0.1:1"]),
     ];
     for ended in wrong {
         assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
@@ -109,8 +122,9 @@ fn wrong_usage_ends_with_code_two_and_help_shows_an_example() {
         assert!(help.status.success());
         assert!(text(&help.stdout).contains("Example:"), "{}", text(&help.stdout));
     }
-    let option = |help: &Output| text(&help.stdout).contains("--password");
-    assert!(!option(&peer(&["--help"])), "a password never comes from the command line");
+    let join = text(&peer(&["join", "--help"]).stdout);
+    assert!(join.contains("--password-stdin") && join.contains("--password-file"), "{join}");
+    assert!(!join.contains("--password <"), "a password never comes from the command line");
 }
 
 #[test]
@@ -122,36 +136,56 @@ fn a_server_stops_cleanly_on_either_signal() {
     }
 }
 
-/// BT-1.8-1: the reason is told before anything is sent there.
 #[test]
-fn a_server_that_is_not_there_or_not_on_this_machine_is_told_as_such() {
+fn a_server_that_is_not_there_is_told_as_such() {
+    let told = |ended: &[String]| ended.iter().any(|line| line.contains("running there?"));
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for mode in [&[][..], &["--legacy"]] {
-        let mut peer = Peer::launch(&programs(), nobody, mode);
-        peer.type_line("alice");
-        peer.type_line("wonderland");
-        let ended = peer.wait();
-        assert_eq!(ended.status.code(), Some(6));
-        assert!(
-            ended.stderr.iter().any(|line| line.contains("is bittrickle-server running there")
-                || line.contains("is the server running there")),
-            "{ended:?}"
-        );
-    }
-    let ended = run(programs().peer().args(["--server", "192.0.2.1:16980", "shell"]));
-    assert!(text(&ended.stderr).contains("not on this machine"), "{}", text(&ended.stderr));
+    let mut peer = Peer::launch(&programs(), nobody, &["--legacy"]);
+    peer.type_line("alice");
+    peer.type_line("wonderland");
+    let ended = peer.wait();
+    assert_eq!(ended.status.code(), Some(6));
+    assert!(told(&ended.stderr), "{ended:?}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let invite = format!("bt://{nobody}/{}", "a5".repeat(32));
+    let ended = join(&programs(), &invite, "alice", "wonderland", &state);
+    assert_eq!(ended.status.code(), Some(6));
+    assert!(told(&[text(&ended.stderr)]), "{ended:?}");
+
+    let mut server = Server::start(&programs());
+    assert!(join(&programs(), &server.invite().to_string(), "alice", "wonderland", &state).status.success());
+    server.kill();
+    let ended = run(peer_with(&state).arg("--dir").arg(folder.path()).arg("shell"));
+    assert_eq!(ended.status.code(), Some(6));
+    assert!(told(&[text(&ended.stderr)]), "{ended:?}");
 }
 
-/// BT-2.3-1: asked again until it is right; questions go to stderr, so that stdout has only answers.
+#[test]
+fn a_device_that_has_not_joined_is_told_to() {
+    let server = Server::start(&programs());
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let nothing = run(peer_with(&state).arg("shell"));
+    let other = run(peer_with(&state).args(["--server", &server.address().to_string(), "shell"]));
+    for ended in [nothing, other] {
+        assert_eq!(ended.status.code(), Some(4));
+        let told = text(&ended.stderr);
+        assert!(told.contains("join first: bittrickle join INVITE --user NAME"), "{told}");
+        assert_eq!(told.lines().count(), 1, "{told}");
+    }
+}
+
+/// BT-4.2-1: asked again until it is right; questions go to stderr, so that stdout has only answers.
 #[test]
 fn names_and_passwords_are_asked_for_until_they_are_right() {
     let server = Server::start(&programs());
-    for (mode, user) in
-        [(&[][..], None), (&["--legacy"][..], None), (&["--user", "alice"][..], Some("alice"))]
-    {
+    let modes = [(&["--legacy"][..], "wonderland"), (&["--legacy", "--user", "bob"], "builder")];
+    for (mode, password) in modes {
         let mut peer = Peer::launch(&programs(), server.address(), mode);
-        for password in ["wrong", "wonderland"] {
-            if user.is_none() {
+        for password in ["wrong", password] {
+            if !mode.contains(&"--user") {
                 peer.type_line("alice");
             }
             peer.type_line(password);
@@ -167,7 +201,7 @@ fn names_and_passwords_are_asked_for_until_they_are_right() {
         assert_eq!(ended.stdout, expected, "{ended:?}");
         assert!(ended.stderr[0].contains("Enter your password: "), "{ended:?}");
     }
-    let mut peer = Peer::launch(&programs(), server.address(), &[]);
+    let mut peer = Peer::launch(&programs(), server.address(), &["--legacy"]);
     peer.type_line("alice");
     peer.type_line("wrong");
     peer.end_input();
@@ -175,10 +209,23 @@ fn names_and_passwords_are_asked_for_until_they_are_right() {
     assert_eq!(ended.status.code(), Some(4), "{ended:?}");
 }
 
+/// BT-2.3-9: who has joined is asked for nothing.
+#[test]
+fn a_device_that_has_joined_needs_no_name_and_no_password() {
+    let server = Server::start(&programs());
+    let mut peer = Peer::enter(&programs(), &server, "alice", "wonderland", &[]);
+    peer.type_line("xit");
+    let ended = peer.wait();
+    let expected =
+        ["Welcome to BitTrickle!", "Available commands are: get, lap, lpf, pub, sch, unp, xit", "Goodbye!"];
+    assert_eq!(ended.stdout, expected, "{ended:?}");
+    assert_eq!((ended.status.code(), ended.stderr.len()), (Some(0), 0), "{ended:?}");
+}
+
 #[test]
 fn a_peer_takes_strange_lines_without_harm() {
     let server = Server::start(&programs());
-    let mut peer = Peer::start(&programs(), server.address(), "alice", "wonderland", &[]);
+    let mut peer = Peer::start(&programs(), &server, "alice", "wonderland", &[]);
     peer.type_bytes(b"\xff\xfe\n");
     peer.wait_for_stderr("can't read that line");
     peer.type_bytes(&[vec![b'a'; 200_000], b"\n".to_vec()].concat());
@@ -200,26 +247,43 @@ fn a_peer_takes_strange_lines_without_harm() {
 fn a_peer_whose_output_nobody_reads_leaves() {
     let server = Server::start(&programs());
     let folder = tempfile::tempdir().unwrap();
-    let mut command = programs().peer();
-    command.args(["--server", &server.address().to_string(), "--dir"]).arg(folder.path()).arg("shell");
+    let state = folder.path().join("state");
+    let joined = join(&programs(), &server.invite().to_string(), "alice", "wonderland", &state);
+    assert!(joined.status.success(), "{joined:?}");
+    let mut command = peer_with(&state);
+    command.arg("--dir").arg(folder.path()).arg("shell");
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     drop(child.stdout.take());
-    use std::io::Write as _;
-    child.stdin.as_mut().unwrap().write_all(b"alice\nwonderland\nlpf\nlpf\n").unwrap();
+    child.stdin.as_mut().unwrap().write_all(b"lpf\nlpf\n").unwrap();
     let _stdin = child.stdin.take();
     assert_eq!(Process::new(child).wait().code(), Some(0));
 }
 
-/// No secret is in the arguments or the environment of any process.
+/// BT-2.11-9: no secret is in the arguments or the environment of any process, nor a password in any file.
 #[test]
-fn a_password_is_in_no_processs_arguments_or_environment() {
+fn a_password_is_in_no_processs_arguments_or_environment_and_in_no_file() {
     let server = Server::start(&programs());
-    let peer = Peer::start(&programs(), server.address(), "alice", "wonderland", &[]);
+    let peer = Peer::start(&programs(), &server, "alice", "wonderland", &[]);
     for process in [server.id(), peer.id()] {
         for file in ["cmdline", "environ"] {
             let bytes = fs::read(format!("/proc/{process}/{file}")).unwrap();
             assert!(!text(&bytes).contains("wonderland"));
         }
     }
+    let mut files = 0;
+    for folder in [server.data_dir(), peer.state_dir()] {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                let bytes = fs::read(entry.path()).unwrap();
+                assert!(
+                    !bytes.windows(10).any(|window| window == b"wonderland"),
+                    "{}",
+                    entry.path().display()
+                );
+                files += 1;
+            }
+        }
+    }
+    assert!(files >= 4, "the key and what is known, on both sides: {files}");
 }

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bittrickle_tests::peer::Peer;
-use bittrickle_wire::{Header, Kind};
+use bittrickle_tests::peer::{At, Peer, join};
+use bittrickle_tests::sealed_index::{Answer, SealedIndex};
+use bittrickle_wire::Kind;
 
 use crate::programs;
 use crate::source::{Source, answer_with};
 
-/// A UDP server that answers each datagram with what a function makes of it.
+/// A legacy index that answers each datagram with what a function makes of it.
 struct FakeIndex {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
@@ -46,32 +47,15 @@ impl Drop for FakeIndex {
     }
 }
 
-const LOGGED_IN: &str = r#"{"boot_id":"00000000000000ff","heartbeat_ms":2000,"offline_after_ms":7000}"#;
-const NOTHING_OFFERED: &str = r#"{"boot_id":"00000000000000ff","offered":0,"digest":"0000000000000000"}"#;
-
-/// A framed index that behaves, in JSON, but for one kind of request.
-fn framed(hostile: Kind, reply: (Kind, String)) -> FakeIndex {
-    FakeIndex::start(move |datagram| {
-        let header = Header::parse(datagram.first_chunk()?)?;
-        let (kind, payload) = match header.kind {
-            kind if kind == hostile => (reply.0, reply.1.clone()),
-            Kind::Login => (Kind::LoggedIn, LOGGED_IN.to_owned()),
-            Kind::Heartbeat => (Kind::HeartbeatReply, NOTHING_OFFERED.to_owned()),
-            Kind::Logout => (Kind::LoggedOut, "{}".to_owned()),
-            Kind::ListPeers => (Kind::Peers, r#"{"members":[],"next":null}"#.to_owned()),
-            Kind::ListFiles => (Kind::Files, r#"{"files":[],"next":null}"#.to_owned()),
-            _ => return None,
-        };
-        let mut frame = vec![0xb7, 1, kind.code(), 0];
-        frame.extend_from_slice(&header.request_id.to_be_bytes());
-        frame.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_be_bytes());
-        frame.extend_from_slice(payload.as_bytes());
-        Some(frame)
+/// A framed index that behaves, but for one kind of request.
+fn hostile(kind: Kind, reply: (Kind, String)) -> SealedIndex {
+    SealedIndex::start(move |request| {
+        if request.kind() == kind { Answer::Json(reply.0, reply.1.clone()) } else { Answer::Honest }
     })
 }
 
-fn peer(index: &FakeIndex, extra: &[&str]) -> Peer {
-    Peer::start(&programs(), index.address, "bob", "builder", extra)
+fn bob(index: impl Into<At>, extra: &[&str]) -> Peer {
+    Peer::start(&programs(), index, "bob", "builder", extra)
 }
 
 /// BT-2.1-3: a page with a name that isn't acceptable is no answer, and nothing of it is shown.
@@ -82,8 +66,8 @@ fn a_hostile_name_in_a_page_of_hits_is_refused_and_not_shown() {
     {
         let hit =
             format!(r#"{{"hits":[{{"name":"{name}","file_bytes":1,"members":1,"sources":1}}],"next":null}}"#);
-        let index = framed(Kind::Search, (Kind::Found, hit));
-        let mut bob = peer(&index, &[]);
+        let index = hostile(Kind::Search, (Kind::Found, hit));
+        let mut bob = bob(&index, &[]);
         assert!(bob.ask("sch x").is_empty(), "{name}");
         let told = bob.wait_for_stderr("the server answers with what is no answer");
         assert!(
@@ -94,30 +78,33 @@ fn a_hostile_name_in_a_page_of_hits_is_refused_and_not_shown() {
     }
 }
 
-/// BT-2.1-8, BT-2.2-5: nobody can be aimed at what isn't a peer.
+/// BT-2.1-8: nobody can be aimed at what isn't a peer.
 #[test]
 fn an_address_that_is_no_peers_is_never_connected_to() {
-    for address in [
-        "192.0.2.7:22222",
-        "127.0.0.1:80",
-        "224.0.0.1:5000",
-        "255.255.255.255:5000",
-        "0.0.0.0:5000",
-        "[::]:5000",
-        "127.0.0.1:0",
-    ] {
-        let source = format!(r#"{{"member":"eve","address":"{address}","file_bytes":1,"legacy":false}}"#);
-        let located = format!(r#"{{"members":1,"sources":[{source}],"next":null}}"#);
-        let index = framed(Kind::Locate, (Kind::Located, located));
-        let mut bob = peer(&index, &[]);
+    let access = format!(r#"{{"device":"{}","ticket":"{}"}}"#, "a5".repeat(32), "5a".repeat(32));
+    for address in
+        ["127.0.0.1:80", "224.0.0.1:5000", "255.255.255.255:5000", "0.0.0.0:5000", "[::]:5000", "127.0.0.1:0"]
+    {
+        let index = hostile(Kind::Locate, (Kind::Located, located(address, &access)));
+        let mut bob = bob(&index, &[]);
         assert!(bob.ask("get x").is_empty());
-        let elsewhere = address.starts_with("192");
-        bob.wait_for_stderr(if elsewhere {
-            "not on this machine"
-        } else {
-            "the server answers with what is no answer"
-        });
+        bob.wait_for_stderr("the server answers with what is no answer");
     }
+}
+
+/// BT-4.3-5: an index that says of a source that it is an original one doesn't bring a name over the network in clear.
+#[test]
+fn a_source_elsewhere_is_never_asked_in_clear() {
+    let index = hostile(Kind::Locate, (Kind::Located, located("192.0.2.7:22222", "null")));
+    let mut bob = bob(&index, &[]);
+    assert!(bob.ask("get x").is_empty());
+    bob.wait_for_stderr("eve at 192.0.2.7:22222: it speaks the original's format only, in clear");
+    assert_eq!(bob.ask("lap"), ["No active peers"], "and it goes on");
+}
+
+fn located(address: &str, access: &str) -> String {
+    let source = format!(r#"{{"member":"eve","address":"{address}","file_bytes":1,"access":{access}}}"#);
+    format!(r#"{{"members":1,"sources":[{source}],"next":null}}"#)
 }
 
 /// BT-2.5-2: an index that leads in circles is told so, and left.
@@ -125,8 +112,8 @@ fn an_address_that_is_no_peers_is_never_connected_to() {
 fn pages_that_lead_back_are_no_answer() {
     let hit = r#"{"name":"a","file_bytes":1,"members":1,"sources":1}"#;
     let page = format!(r#"{{"hits":[{hit}],"next":{{"name":"a","file_bytes":1}}}}"#);
-    let index = framed(Kind::Search, (Kind::Found, page));
-    let mut bob = peer(&index, &[]);
+    let index = hostile(Kind::Search, (Kind::Found, page));
+    let mut bob = bob(&index, &[]);
     assert!(bob.ask("sch a").is_empty());
     bob.wait_for_stderr("a page that leads back");
 }
@@ -144,32 +131,44 @@ fn strange_answers_become_clear_errors() {
         ((Kind::Unknown(0xee), String::new()), "kind 0xee is not known"),
     ];
     for (reply, told) in cases {
-        let index = framed(Kind::Search, reply);
-        let mut bob = peer(&index, &[]);
+        let index = hostile(Kind::Search, reply);
+        let mut bob = bob(&index, &[]);
         assert!(bob.ask("sch x").is_empty());
         let line = bob.wait_for_stderr(told);
         assert!(!line.contains('\u{1b}'));
     }
 }
 
-/// BT-2.3-1: nothing a login is answered with makes the peer hang or panic.
+/// BT-2.3-7: nothing a login is answered with makes the peer hang or panic.
 #[test]
 fn a_login_answered_with_nonsense_ends_with_a_clear_error() {
-    let index = framed(Kind::Login, (Kind::Peers, r#"{"members":[],"next":null}"#.to_owned()));
-    let mut bob = Peer::launch(&programs(), index.address, &[]);
-    bob.type_line("bob");
-    bob.type_line("builder");
-    let ended = bob.wait();
+    let enter = |reply| {
+        let index = hostile(Kind::Login, reply);
+        Peer::enter(&programs(), &index, "bob", "builder", &[]).wait()
+    };
+    let ended = enter((Kind::Peers, r#"{"members":[],"next":null}"#.to_owned()));
     assert_eq!(ended.status.code(), Some(6), "{ended:?}");
     assert!(ended.stderr.iter().any(|line| line.contains("can't log in")), "{ended:?}");
 
-    let index = framed(Kind::Login, (Kind::LoggedIn, "{\"\\u001b]0;pwned\\u0007\":1}".to_owned()));
-    let mut bob = Peer::launch(&programs(), index.address, &[]);
-    bob.type_line("bob");
-    bob.type_line("builder");
-    let ended = bob.wait();
+    let ended = enter((Kind::LoggedIn, "{\"\\u001b]0;pwned\\u0007\":1}".to_owned()));
     assert!(ended.stderr.iter().any(|line| line.contains("pwned")), "{ended:?}");
     assert!(ended.stderr.iter().all(|line| !line.contains(['\u{1b}', '\u{7}'])), "{ended:?}");
+}
+
+/// BT-5.2-1, BT-6.2-5: what the server says decides the exit code, and a server that refuses is not pinned.
+#[test]
+fn a_refused_enrolment_leaves_nothing_pinned() {
+    for (code, exit_code) in [(6, 4), (7, 5), (12, 5), (999, 1)] {
+        let refused = format!(r#"{{"code":{code},"sentence":"not you"}}"#);
+        let index = hostile(Kind::Enrol, (Kind::Refused, refused));
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let joined = join(&programs(), &index.invite().to_string(), "bob", "builder", &state);
+        let told = String::from_utf8_lossy(&joined.stderr).into_owned();
+        assert_eq!(joined.status.code(), Some(exit_code), "{told}");
+        assert!(told.contains("can't join") && told.contains("not you"), "{told}");
+        assert!(!state.join("servers.json").exists(), "{told}");
+    }
 }
 
 /// BT-4.3-4, BT-3.4-2: a hostile legacy index lists what it likes; the file still lands in the folder.
@@ -191,7 +190,7 @@ fn a_hostile_legacy_index_shows_nothing_dangerous_and_leads_nowhere() {
         };
         Some(reply.into_bytes())
     });
-    let mut bob = peer(&index, &["--legacy"]);
+    let mut bob = bob(index.address, &["--legacy"]);
     assert_eq!(
         bob.ask("sch e"),
         ["../../evil", "a\\u{1b}[2Jb", "x\\u{a}y"],
@@ -207,28 +206,15 @@ fn a_hostile_legacy_index_shows_nothing_dangerous_and_leads_nowhere() {
     source.join();
 }
 
-/// BT-2.2-2: silence is told once it is sure.
+/// BT-2.2-2, BT-6.5-6: silence is told once it is sure.
 #[test]
 fn a_server_that_falls_silent_is_told_and_so_is_its_return() {
-    let silent = Arc::new(AtomicBool::new(false));
-    let switch = Arc::clone(&silent);
-    let index = FakeIndex::start(move |datagram| {
-        let header = Header::parse(datagram.first_chunk()?)?;
-        let (kind, payload) = match header.kind {
-            Kind::Login => (0x90, LOGGED_IN.replace("2000", "200").replace("7000", "600")),
-            Kind::Heartbeat if !switch.load(Ordering::Relaxed) => (0x91, NOTHING_OFFERED.to_owned()),
-            _ => return None,
-        };
-        let mut frame = vec![0xb7, 1, kind, 0];
-        frame.extend_from_slice(&header.request_id.to_be_bytes());
-        frame.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_be_bytes());
-        frame.extend_from_slice(payload.as_bytes());
-        Some(frame)
-    });
-    let bob = Peer::start(&programs(), index.address, "bob", "builder", &[]);
-    // The shell asks for left-overs first; nobody answers that either.
-    silent.store(true, Ordering::Relaxed);
+    let logged_in =
+        r#"{"boot_id":"00000000000000ff","clock_ms":1,"heartbeat_ms":200,"offline_after_ms":600}"#;
+    let index = hostile(Kind::Login, (Kind::LoggedIn, logged_in.to_owned()));
+    let bob = bob(&index, &[]);
+    index.be_silent(true);
     bob.wait_for_stderr("The server has gone silent");
-    silent.store(false, Ordering::Relaxed);
+    index.be_silent(false);
     bob.wait_for_stderr("The server is back");
 }

@@ -96,9 +96,9 @@ fn no_label_leads_out_of_the_folder() {
     let mut fetched = 0;
     for label in &labels {
         let source = Source::start(1, answer_with(b"evil".to_vec()));
-        let at = SourceAt { member: None, address: source.address, legacy: true };
+        let at = SourceAt { member: None, address: source.address, access: None };
         let progress = Progress::default();
-        let result = runtime.block_on(download(&at, label, &folder, &Deadlines::default(), &progress));
+        let result = runtime.block_on(download(&at, label, None, &folder, &Deadlines::default(), &progress));
         match result {
             Ok(_) => fetched += 1,
             // A name with white space, or of a thousand bytes, can't be asked for; one that is there stays.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bittrickle_tests::legacy_client::LegacyClient;
 use bittrickle_tests::legacy_server::LegacyServer;
-use bittrickle_tests::peer::Peer;
+use bittrickle_tests::peer::{At, Peer};
 use bittrickle_tests::server::Server;
 use bittrickle_tests::wait::wait_until;
 
@@ -79,9 +79,9 @@ fn our_peers_share_files_through_an_original_server() {
 fn our_peer_fetches_from_an_original_client_at_either_server() {
     let ours = Server::start(&programs());
     let original = LegacyServer::start(&ACCOUNTS);
-    for (server, mode) in [(ours.address(), &[][..]), (original.address(), &["--legacy"][..])] {
+    for (server, mode) in [(At::from(&ours), &[][..]), (At::from(original.address()), &["--legacy"][..])] {
         let alices = tempfile::tempdir().unwrap();
-        let alice = legacy(server, ACCOUNTS[0], alices.path());
+        let alice = legacy(server.address(), ACCOUNTS[0], alices.path());
         let mut bob = Peer::start(&programs(), server, "bob", "builder", mode);
         for (name, content) in contents() {
             fs::write(alices.path().join(&name), &content).unwrap();
@@ -99,10 +99,10 @@ fn our_peer_fetches_from_an_original_client_at_either_server() {
 fn an_original_client_fetches_from_our_peer_at_either_server() {
     let ours = Server::start(&programs());
     let original = LegacyServer::start(&ACCOUNTS);
-    for (server, mode) in [(ours.address(), &[][..]), (original.address(), &["--legacy"][..])] {
+    for (server, mode) in [(At::from(&ours), &[][..]), (At::from(original.address()), &["--legacy"][..])] {
         let bobs = tempfile::tempdir().unwrap();
-        let mut alice = Peer::start(&programs(), server, "alice", "wonderland", mode);
-        let bob = legacy(server, ACCOUNTS[1], bobs.path());
+        let mut alice = Peer::start(&programs(), server.clone(), "alice", "wonderland", mode);
+        let bob = legacy(server.address(), ACCOUNTS[1], bobs.path());
         for (name, content) in contents() {
             alice.write(&name, &content);
             assert_eq!(alice.ask(&format!("pub {name}")), ["File published successfully"]);
@@ -139,7 +139,7 @@ fn a_member_with_a_framed_session_is_not_impersonated_through_the_old_format() {
     fs::write(folder.path().join("a.txt"), b"a").unwrap();
     published(&original, "a.txt");
 
-    let mut alice = Peer::start(&programs(), server.address(), "alice", "wonderland", &[]);
+    let mut alice = Peer::start(&programs(), &server, "alice", "wonderland", &[]);
     assert_eq!(original.publish("b.txt"), Err("Unknown user".to_owned()));
     let again = LegacyClient::login(server.address(), "alice", "wonderland", folder.path()).map(drop);
     assert_eq!(again, Err("Authentication failed. You are already logged in.".to_owned()));

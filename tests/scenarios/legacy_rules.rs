@@ -4,15 +4,19 @@ mod answers;
 mod lists;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_server::access::LegacyAccess;
-use bittrickle_server::credentials::Credentials;
-use bittrickle_server::index::{Index, Limits};
-use bittrickle_server::responder::{Counters, Responder};
+use bittrickle_server::accounts::{Check, Verdict};
+use bittrickle_server::directory::Directory;
+use bittrickle_server::index::{Caller, Index, Limits, Tickets};
+use bittrickle_server::responder::{Counters, Identity, Responder};
+use bittrickle_server::sealing;
 use bittrickle_tests::samples;
 use bittrickle_wire::messages::{Reply, Request};
-use bittrickle_wire::{Encoding, Hex64};
+use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
+use bittrickle_wire::{Encoding, FileName, Hex64, HexBytes, MemberName};
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
@@ -24,6 +28,18 @@ struct World {
     responder: Responder,
     now: Instant,
     port: u16,
+    members: Vec<MemberName>,
+    /// Whose framed session there is.
+    framed: Arc<MemberName>,
+}
+
+/// One ticket for all: nobody looks at it here.
+struct AnyTicket;
+
+impl Tickets for AnyTicket {
+    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
+        Some(Ticket(HexBytes([0; 32])))
+    }
 }
 
 impl World {
@@ -33,10 +49,12 @@ impl World {
 
     /// The password of each member is `pw`.
     fn with(members: &[&str], limits: Limits, access: LegacyAccess) -> Self {
-        let file: Vec<String> = members.iter().map(|member| format!("{member} pw")).collect();
-        let credentials = Credentials::parse(&file.join("\n")).unwrap();
-        let responder = Responder::new(Index::new(Hex64(1), credentials, limits), access);
-        Self { responder, now: Instant::now(), port: 10_000 }
+        let (now, secret) = (Instant::now(), SecretKey::from_bytes([1; 32]));
+        let identity = Identity { secret, directory: Directory::default(), seed: [2; 32] };
+        let index = Index::new(now, Hex64(1), limits);
+        let responder = Responder::new(index, identity, sealing::Limits::default(), access);
+        let members = members.iter().map(|member| samples::member(member)).collect();
+        Self { responder, now, port: 10_000, members, framed: Arc::new(samples::member("nobody")) }
     }
 
     fn wait(&mut self, milliseconds: u64) {
@@ -49,9 +67,19 @@ impl World {
         let from = SocketAddr::new(ip.parse().unwrap(), self.port);
         let (mut buffer, mut out) = (BytesMut::from(datagram), BytesMut::new());
         self.responder.respond(self.now, from, &mut buffer, &mut out);
+        if let Some(check) = self.responder.next_check() {
+            let verdict = self.verdict(&check);
+            let to = self.responder.checked(self.now, check.id, &verdict, &mut out);
+            assert_eq!(to, Some(from), "whoever asked is answered");
+        }
         assert!(buffer.is_empty(), "the datagram is used up");
         assert!(out.len() <= 1_024, "the original reads no more: {} bytes", out.len());
         (!out.is_empty()).then(|| out.to_vec())
+    }
+
+    fn verdict(&self, check: &Check) -> Verdict {
+        let is_right = self.members.contains(&check.member) && check.password.as_str() == "pw";
+        if is_right { Verdict::Right } else { Verdict::Wrong }
     }
 
     fn ask_from(&mut self, ip: &str, request: &Value) -> String {
@@ -79,11 +107,14 @@ impl World {
     }
 
     fn framed(&mut self, from: &str, request: Request) -> Reply {
-        self.responder.index.handle(self.now, from.parse().unwrap(), Encoding::Bincode, request)
+        let device = PublicKey::from_bytes([7; 32]);
+        let caller = Caller { member: &self.framed, device, address: from.parse().unwrap() };
+        self.responder.index.handle(self.now, caller, Encoding::Bincode, request, &AnyTicket)
     }
 
     fn framed_log_in(&mut self, from: &str, member: &str, port: u16) {
-        let reply = self.framed(from, samples::login(member, "pw", port));
+        self.framed = Arc::new(samples::member(member));
+        let reply = self.framed(from, samples::login(port));
         assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
     }
 
@@ -233,7 +264,7 @@ fn a_datagram_that_is_no_request_is_counted_and_dropped() {
         assert_eq!(world.send(HERE, datagram), None, "{text}");
         assert_eq!(
             world.responder.counters(),
-            Counters { legacy_answered: 2, malformed: count, ..Counters::default() },
+            Counters { legacy_answered: 2, passwords: 1, malformed: count, ..Counters::default() },
             "{text}"
         );
     }

@@ -1,6 +1,8 @@
 //! Every scenario, in one binary: what `spec/` says, seen through the public door.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod attacks;
+mod channel;
 mod command_line;
 mod framing;
 mod fuzz_corpora;
@@ -8,11 +10,16 @@ mod hostile_index;
 mod hostile_names;
 mod hostile_source;
 mod index_rules;
+mod joining;
 mod legacy_directions;
 mod legacy_exchanges;
 mod legacy_rules;
+mod members;
 mod purity;
 mod reference_client;
+mod responder;
+mod seal;
+mod secrets;
 mod session;
 mod sharing;
 mod source;

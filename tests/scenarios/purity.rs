@@ -6,12 +6,17 @@ use crate::project;
 use crate::specification::files_below;
 
 /// Folders and files that take the time as an argument and return what to do.
-const PURE: [&str; 8] = [
+const PURE: [&str; 13] = [
     "crates/wire/src",
     "crates/server/src/index",
-    "crates/server/src/responder.rs",
+    "crates/server/src/responder",
+    "crates/server/src/sealing",
+    "crates/server/src/directory.rs",
+    "crates/server/src/accounts/backoff.rs",
     "crates/server/src/credentials.rs",
     "crates/server/src/access.rs",
+    "crates/peer/src/channel",
+    "crates/peer/src/resend.rs",
     "crates/peer/src/session",
     "crates/peer/src/transfer",
     "crates/peer/src/shell/command.rs",

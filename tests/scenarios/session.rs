@@ -1,13 +1,19 @@
 //! The peer's session, with invented time: resending, heartbeats, returning.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_peer::session::{CallError, Event, Output, Session};
-use bittrickle_server::credentials::Credentials;
-use bittrickle_server::index::{Index, Limits};
-use bittrickle_tests::client::login;
-use bittrickle_wire::messages::{Heartbeat, ListFiles, Offer, Publish, Reply, Request, Search, Unpublish};
-use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, Hex64, List, Message, Query, Received};
+use bittrickle_peer::channel::ChannelError;
+use bittrickle_peer::session::{CallError, Event, Output, Rhythm, Session};
+use bittrickle_server::index::{Caller, Index, Limits, Tickets};
+use bittrickle_tests::samples::login;
+use bittrickle_wire::messages::{
+    Heartbeat, ListFiles, Offer, Publish, RefusalCode, Refused, Reply, Request, Search, Unpublish,
+};
+use bittrickle_wire::seal::{PublicKey, Ticket};
+use bittrickle_wire::{
+    Encoding, FileBytes, FileName, Frame, Hex64, List, MemberName, Message, Query, Received,
+};
 
 /// A session and an index, and the network between them: a list that a test may drop or delay.
 struct World {
@@ -18,6 +24,18 @@ struct World {
     events: Vec<Event>,
     finished: Vec<Result<Reply, CallError>>,
     connected: bool,
+    /// What the index refuses everything with, while it does.
+    refusal: Option<RefusalCode>,
+    rhythm: Option<Rhythm>,
+}
+
+/// Nobody asks for sources here.
+struct NoTickets;
+
+impl Tickets for NoTickets {
+    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
+        None
+    }
 }
 
 const FROM: &str = "127.0.0.1:40000";
@@ -27,20 +45,32 @@ fn index() -> Index {
 }
 
 fn index_with(limits: Limits) -> Index {
-    Index::new(Hex64(7), Credentials::parse("alice wonderland\nbob builder").unwrap(), limits)
+    Index::new(Instant::now(), Hex64(7), limits)
+}
+
+/// Alice's only device asks.
+fn ask(index: &mut Index, now: Instant, encoding: Encoding, request: Request) -> Reply {
+    let member = Arc::new(MemberName::new("alice").unwrap());
+    let (device, address) = (PublicKey::from_bytes([1; 32]), FROM.parse().unwrap());
+    index.handle(now, Caller { member: &member, device, address }, encoding, request, &NoTickets)
 }
 
 impl World {
+    /// A session whose channel has just been established.
     fn new() -> Self {
-        Self::with_password("wonderland")
+        let mut world = Self::without_channel();
+        world.session.begin(world.now);
+        world
     }
 
-    fn with_password(password: &str) -> Self {
+    fn without_channel() -> Self {
+        let index = index();
         let now = Instant::now();
-        let Request::Login(login) = login("alice", password, 5_000) else { unreachable!() };
+        let Request::Login(login) = login(5_000) else { unreachable!() };
         let session = Session::new(now, login, Encoding::Bincode, 42);
         let (sent, events, finished) = (Vec::new(), Vec::new(), Vec::new());
-        Self { now, session, index: index(), sent, events, finished, connected: true }
+        let (refusal, rhythm) = (None, None);
+        Self { now, session, index, sent, events, finished, connected: true, refusal, rhythm }
     }
 
     /// Takes all outputs; what is sent is answered at once while there is a connection.
@@ -55,13 +85,17 @@ impl World {
                 }
                 Output::Finished(_, result) => self.finished.push(result),
                 Output::Event(event) => self.events.push(event),
+                Output::Rhythm(rhythm) => self.rhythm = Some(rhythm),
             }
         }
     }
 
     fn deliver(&mut self, frame: Frame) {
         let Message::Request(request) = frame.message else { panic!("a peer only asks") };
-        let reply = self.index.handle(self.now, FROM.parse().unwrap(), frame.encoding, request);
+        let reply = match self.refusal {
+            Some(code) => Reply::Refused(Refused::new(code, "no")),
+            None => ask(&mut self.index, self.now, frame.encoding, request),
+        };
         let answer = Frame { message: Message::Reply(reply), ..frame };
         self.session.receive(self.now, Received::Frame(answer));
     }
@@ -214,18 +248,13 @@ fn a_publication_without_an_answer_is_not_made_behind_the_users_back() {
     world.session.call(world.now, publish("a"));
     let Some(Output::Send(frame)) = world.session.next_output() else { panic!("the publication is sent") };
     let Message::Request(request) = frame.message else { panic!("a peer only asks") };
-    world.index.handle(world.now, FROM.parse().unwrap(), Encoding::Bincode, request);
+    ask(&mut world.index, world.now, Encoding::Bincode, request);
     world.connected = false;
     world.run(Duration::from_secs(20));
     assert_eq!(world.finished, [Err(CallError::NoAnswer)]);
     world.connected = true;
     world.run(Duration::from_secs(10));
-    let reply = world.index.handle(
-        world.now,
-        FROM.parse().unwrap(),
-        Encoding::Bincode,
-        Request::Heartbeat(Heartbeat {}),
-    );
+    let reply = ask(&mut world.index, world.now, Encoding::Bincode, Request::Heartbeat(Heartbeat {}));
     let Reply::HeartbeatReply(reply) = reply else { panic!("{reply:?}") };
     assert_eq!(reply.offered, 0);
 }
@@ -237,7 +266,7 @@ fn an_index_that_believes_something_else_is_set_right() {
     world.settle();
     world.call(publish("mine"));
     // Behind our back: as if an answer had been lost, or another program used this address.
-    world.index.handle(world.now, FROM.parse().unwrap(), Encoding::Json, publish("not mine"));
+    ask(&mut world.index, world.now, Encoding::Json, publish("not mine"));
     world.sent.clear();
     world.run(Duration::from_millis(2_300));
     assert_eq!(world.sent_kinds(), ["Heartbeat", "Logout", "Login", "Publish"]);
@@ -300,16 +329,123 @@ fn what_is_taken_back_stays_so_after_a_return() {
     assert_eq!(world.index.publication_count(), 1);
 }
 
-/// BT-2.3-1
+/// BT-6.2-8
 #[test]
 fn a_refused_login_ends_the_session_and_everything_that_waits_for_it() {
-    let mut world = World::with_password("wrong");
+    let mut world = World::new();
+    world.refusal = Some(RefusalCode::NOT_ENROLLED);
     world.session.call(world.now, search());
     world.settle();
     assert!(matches!(&world.events[..], [Event::LoginFailed(CallError::Refused(_))]), "{:?}", world.events);
     assert!(matches!(&world.finished[..], [Err(CallError::Refused(_))]));
     assert!(world.session.is_over());
     assert_eq!(world.session.next_wake(), None);
+}
+
+/// BT-2.3-9: before there is a channel nothing is said, and when there will be none, all who wait are told.
+#[test]
+fn a_session_without_a_channel_says_nothing_and_ends_when_there_will_be_none() {
+    let mut world = World::without_channel();
+    world.call(search());
+    assert!(world.sent.is_empty());
+    world.session.channel_failed(ChannelError::NoAnswer);
+    world.settle();
+    let error = CallError::Channel(ChannelError::NoAnswer);
+    assert_eq!(world.events, [Event::LoginFailed(error.clone())]);
+    assert_eq!(world.finished, [Err(error)]);
+    assert!(world.session.is_over());
+
+    let mut world = World::new();
+    world.settle();
+    world.session.channel_failed(ChannelError::NoAnswer);
+    world.run(Duration::from_secs(5));
+    assert_eq!(world.events, [Event::LoggedIn], "one that stands doesn't end for that");
+}
+
+/// BT-2.3-7: the index learns the new address; everything else goes on.
+#[test]
+fn a_renewed_channel_logs_in_again_and_publishes_nothing_again() {
+    let mut world = World::new();
+    world.settle();
+    world.call(publish("a"));
+    world.sent.clear();
+    world.session.channel_renewed(world.now);
+    world.settle();
+    assert_eq!(world.sent_kinds(), ["Login"]);
+    assert_eq!((world.events.len(), world.index.publication_count()), (1, 1));
+}
+
+/// BT-2.4-4: the index was started again, so that it knows nothing of us.
+#[test]
+fn a_renewed_channel_to_a_restarted_index_publishes_everything_again() {
+    let mut world = World::new();
+    world.settle();
+    world.call(publish("a"));
+    world.index = Index::new(world.now, Hex64(8), Limits::default());
+    world.sent.clear();
+    world.session.channel_renewed(world.now);
+    world.settle();
+    assert_eq!(world.sent_kinds(), ["Login", "Publish"]);
+    assert_eq!(world.index.publication_count(), 1);
+}
+
+/// BT-2.2-7
+#[test]
+fn what_is_asked_too_fast_is_asked_again_later() {
+    let mut world = World::new();
+    world.settle();
+    world.refusal = Some(RefusalCode::TOO_FAST);
+    world.call(search());
+    world.run(Duration::from_secs(3));
+    assert!(world.finished.is_empty());
+    let searches = |world: &World| {
+        world.sent.iter().filter(|(_, frame)| frame.message.kind() == bittrickle_wire::Kind::Search).count()
+    };
+    assert!((10..=25).contains(&searches(&world)), "about five times a second: {}", searches(&world));
+    world.refusal = None;
+    world.run(Duration::from_secs(1));
+    assert!(matches!(&world.finished[..], [Ok(Reply::Found(_))]), "{:?}", world.finished);
+}
+
+/// BT-2.2-7: an index that never has time isn't asked for ever.
+#[test]
+fn what_is_asked_too_fast_for_a_minute_has_no_answer() {
+    let mut world = World::new();
+    world.settle();
+    world.refusal = Some(RefusalCode::TOO_FAST);
+    world.call(search());
+    world.run(Duration::from_secs(90));
+    assert_eq!(world.finished, [Err(CallError::NoAnswer)]);
+}
+
+/// BT-6.2-9: whatever it asks next tells the device that it is shut out.
+#[test]
+fn a_device_that_is_shut_out_ends_its_session() {
+    for is_asking in [false, true] {
+        let mut world = World::new();
+        world.settle();
+        world.refusal = Some(RefusalCode::NOT_ENROLLED);
+        if is_asking {
+            world.call(search());
+            assert!(matches!(&world.finished[..], [Err(CallError::Refused(_))]), "{:?}", world.finished);
+        } else {
+            world.run(Duration::from_millis(2_300));
+        }
+        assert!(matches!(&world.events[..], [Event::LoggedIn, Event::Ended(_)]), "{:?}", world.events);
+        assert!(world.session.is_over() && world.session.next_wake().is_none());
+    }
+}
+
+/// BT-2.3-8
+#[test]
+fn the_indexs_clock_is_learnt_at_login_and_with_each_heartbeat() {
+    let mut world = World::new();
+    world.settle();
+    let first = world.rhythm.unwrap();
+    world.run(Duration::from_millis(2_300));
+    let second = world.rhythm.unwrap();
+    assert!((1_700..=2_400).contains(&(second.clock_ms - first.clock_ms)), "{first:?} {second:?}");
+    assert_eq!(second.offline_after, Duration::from_secs(7));
 }
 
 /// BT-2.2-2, BT-2.4-1: silence is noticed, and ends when the index answers again.

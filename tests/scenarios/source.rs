@@ -5,9 +5,12 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bittrickle_tests::client::Client;
+use bittrickle_tests::client::{Client, login};
+use bittrickle_tests::sealed_stream::SealedStream;
+use bittrickle_tests::server::Server;
 use bittrickle_tests::wait::{PATIENCE, wait_for};
 use bittrickle_wire::messages::{Content, Done, Offer, Publish, Reply, Request};
+use bittrickle_wire::seal::SecretKey;
 use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, FrameCodec, List, Message};
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::Encoder as _;
@@ -61,14 +64,44 @@ pub(crate) fn answer_with(bytes: Vec<u8>) -> impl FnMut(TcpStream) + Send + 'sta
     }
 }
 
-/// Frames as bytes, with the request id that our peer uses for its one `Fetch`.
-pub(crate) fn frames(messages: Vec<Message>) -> Vec<u8> {
-    let mut bytes = BytesMut::new();
-    for message in messages {
+/// Lets a peer in as the owner of `device`, takes its `Fetch`, answers as it is told, and ends the stream.
+pub(crate) fn answer_sealed(
+    device: SecretKey,
+    mut answer: impl FnMut(&mut SealedStream) + Send + 'static,
+) -> impl FnMut(TcpStream) + Send + 'static {
+    move |stream| {
+        let (mut stream, opening) = SealedStream::accept(stream, &device);
+        let fetch = stream.receive().expect("a request");
+        assert_eq!(fetch.request_id, 1);
+        let Message::Fetch(fetch) = fetch.message else { panic!("{fetch:?}") };
+        assert_eq!(fetch.name.as_str(), opening.name, "BT-6.6-6");
+        answer(&mut stream);
+        // As above.
+        let _ = stream.stream().shutdown(Shutdown::Write);
+        let _ = stream.stream().read(&mut [0]);
+    }
+}
+
+/// Each message as the text of a record, with the request id that our peer uses for its one `Fetch`.
+pub(crate) fn texts(messages: Vec<Message>) -> Vec<Vec<u8>> {
+    let text = |message| {
+        let mut bytes = BytesMut::new();
         let frame = Frame { request_id: 1, encoding: Encoding::Bincode, message };
         FrameCodec::for_content().encode(frame, &mut bytes).unwrap();
+        bytes.to_vec()
+    };
+    messages.into_iter().map(text).collect()
+}
+
+/// Answers with these messages.
+pub(crate) fn say(messages: Vec<Message>) -> impl FnMut(&mut SealedStream) + Send + 'static {
+    let texts = texts(messages);
+    move |stream| {
+        for text in &texts {
+            // The other side may close before it has read everything.
+            let _ = stream.send_text(text);
+        }
     }
-    bytes.to_vec()
 }
 
 pub(crate) fn content(file_bytes: u64) -> Message {
@@ -83,13 +116,30 @@ pub(crate) fn done() -> Message {
     Message::Done(Done {})
 }
 
-/// A member whose file server is said to be at `source`, and who has published `name`. Stays online while it lives,
-/// for as long as a session lasts without heartbeats.
-pub(crate) fn publish_at(server: SocketAddr, member: (&str, &str), source: SocketAddr, name: &str) -> Client {
-    let mut client = Client::log_in(server, member.0, member.1, source.port());
+/// A member with this device, whose file server is said to be at `source`, and who has published `name`. Stays online
+/// while it lives, for as long as a session lasts without heartbeats.
+pub(crate) fn publish_at(
+    server: &Server,
+    member: (&str, &str),
+    device: &SecretKey,
+    source: SocketAddr,
+    name: &str,
+) -> Client {
+    let mut client = Client::log_in_with(server, device.clone(), member.0, member.1, source.port());
+    publish(&mut client, name);
+    client
+}
+
+/// The same for a member who is there already.
+pub(crate) fn move_to(client: &mut Client, source: SocketAddr, name: &str) {
+    let reply = client.ask(Encoding::Bincode, login(source.port()));
+    assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
+    publish(client, name);
+}
+
+fn publish(client: &mut Client, name: &str) {
     let offer = Offer { name: FileName::new(name).unwrap(), file_bytes: FileBytes::new(5).unwrap() };
     let publish = Publish { files: List::new(vec![offer]).unwrap() };
     let reply = client.ask(Encoding::Bincode, Request::Publish(publish));
     assert!(matches!(reply, Reply::Published(_)), "{reply:?}");
-    client
 }

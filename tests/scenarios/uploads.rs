@@ -1,62 +1,96 @@
-//! The peer's file server, from the other side: what it refuses, how much it takes, when it closes.
+//! The peer's file server, from the other side: whom it lets in, what it refuses, how much it takes, when it closes.
+
+mod admission;
+mod bounds;
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
 
+use bittrickle_tests::noise::secret_key;
 use bittrickle_tests::peer::Peer;
-use bittrickle_tests::server::Server;
-use bittrickle_wire::messages::{Fetch, Heartbeat, RefusalCode, Reply, Request};
-use bittrickle_wire::{Encoding, FileName, Frame, FrameCodec, Message, Received};
-use bytes::BytesMut;
-use tokio_util::codec::{Decoder as _, Encoder as _};
+use bittrickle_tests::sealed_index::SealedIndex;
+use bittrickle_tests::sealed_stream::SealedStream;
+use bittrickle_wire::messages::{Heartbeat, RefusalCode, Reply, Request, Versions};
+use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
+use bittrickle_wire::{Encoding, Frame, Message};
 
 use crate::programs;
-use crate::sharing::listening_port;
 
-/// A peer that shares these files, and the port of its file server.
-fn sharing(server: &Server, files: &[(&str, &[u8])]) -> (Peer, u16) {
-    let mut alice = Peer::start(&programs(), server.address(), "alice", "wonderland", &[]);
-    for (name, bytes) in files {
-        alice.write(name, bytes);
-        assert_eq!(alice.ask(&format!("pub {name}")), ["File published successfully"]);
-    }
-    let port = listening_port(alice.id());
-    (alice, port)
+/// A peer that shares files, and an index that gives tickets for them to whom the test likes.
+struct Sharing {
+    alice: Peer,
+    index: SealedIndex,
+    /// Who fetches.
+    device: SecretKey,
+    /// Where Alice's file server is, and her device's key.
+    address: SocketAddr,
+    provider: PublicKey,
 }
 
-fn connect(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+/// As long as the index's tickets are good.
+const LIFE_MS: i64 = 120_000;
+
+impl Sharing {
+    fn start(files: &[(&str, &[u8])]) -> Self {
+        let index = SealedIndex::honest();
+        let mut alice = Peer::start(&programs(), &index, "alice", "wonderland", &[]);
+        for (name, bytes) in files {
+            alice.write(name, bytes);
+            assert_eq!(alice.ask(&format!("pub {name}")), ["File published successfully"]);
+        }
+        let (address, provider) = (index.source_of("alice"), index.device_of("alice"));
+        Self { alice, index, device: secret_key(), address, provider }
+    }
+
+    fn ticket(&self, name: &str, ends_in_ms: i64) -> Ticket {
+        self.index.ticket("alice", &self.device.public(), name, ends_in_ms)
+    }
+
+    fn connect(&self) -> TcpStream {
+        connect_from(Ipv4Addr::LOCALHOST, self.address)
+    }
+
+    /// A connection of a device of its own, with a good ticket for this name.
+    fn enter(&self, name: &str) -> SealedStream {
+        self.enter_as(&secret_key(), name).expect("the ticket is good")
+    }
+
+    /// A connection of this device with a good ticket, unless it is closed without a byte.
+    fn enter_as(&self, device: &SecretKey, name: &str) -> Option<SealedStream> {
+        let ticket = self.index.ticket("alice", &device.public(), name, LIFE_MS);
+        self.show(device, &ticket, name)
+    }
+
+    /// A connection with whatever ticket, unless it is closed without a byte.
+    fn show(&self, device: &SecretKey, ticket: &Ticket, name: &str) -> Option<SealedStream> {
+        SealedStream::begin(self.connect(), device, &self.provider, ticket, name)
+    }
+
+    /// What `status` says about those who weren't let in.
+    fn turned_away(&mut self) -> String {
+        let lines = self.alice.ask("status");
+        let line = lines.iter().find_map(|line| line.strip_prefix("turned away"));
+        line.expect("it is told").trim().to_owned()
+    }
+}
+
+/// A connection from this address.
+fn connect_from(ip: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let stream = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(IpAddr::V4(ip), 0)).unwrap();
+        socket.connect(to).await.unwrap().into_std().unwrap()
+    });
+    stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream
 }
 
-fn fetch(request_id: u32, encoding: Encoding, name: &str) -> Frame {
-    let message = Message::Fetch(Fetch { name: FileName::new(name).unwrap() });
-    Frame { request_id, encoding, message }
-}
-
-fn send(stream: &mut TcpStream, frame: Frame) {
-    let mut bytes = BytesMut::new();
-    FrameCodec::for_content().encode(frame, &mut bytes).unwrap();
-    stream.write_all(&bytes).unwrap();
-}
-
-/// The next frame, or `None` at the end of the stream.
-fn next(stream: &mut TcpStream, buffer: &mut BytesMut) -> Option<Frame> {
-    let mut codec = FrameCodec::for_content();
-    loop {
-        match codec.decode(buffer).unwrap() {
-            Some(Received::Frame(frame)) => return Some(frame),
-            Some(Received::Bad(bad)) => panic!("{bad:?}"),
-            None => {}
-        }
-        let mut read = [0; 65_536];
-        match stream.read(&mut read) {
-            Ok(0) | Err(_) => return None,
-            Ok(bytes) => buffer.extend_from_slice(&read[..bytes]),
-        }
-    }
+fn heartbeat() -> Frame {
+    let message = Message::Request(Request::Heartbeat(Heartbeat {}));
+    Frame { request_id: 2, encoding: Encoding::Bincode, message }
 }
 
 fn refusal(frame: Option<Frame>) -> RefusalCode {
@@ -66,103 +100,128 @@ fn refusal(frame: Option<Frame>) -> RefusalCode {
     }
 }
 
-/// BT-3.1-2, BT-3.3-1, BT-1.2-2, BT-1.2-3
+/// All that comes until the other side closes; a reset is an end, too.
+fn rest_of(stream: &mut TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "it is closed in time");
+    }
+    rest
+}
+
+/// BT-3.1-2, BT-3.3-1, BT-1.2-2, BT-1.2-3, BT-6.6-1, BT-6.6-3
 #[test]
 fn fetches_on_one_connection_are_answered_one_after_the_other() {
-    let server = Server::start(&programs());
     let big = vec![7; 200_000];
-    let (_alice, port) = sharing(&server, &[("small", b"abc"), ("big", &big), ("empty", b"")]);
-    let mut stream = connect(port);
-    for (id, name) in [(5, "small"), (6, "big"), (7, "empty")] {
-        send(&mut stream, fetch(id, Encoding::Json, name));
-    }
-    let mut buffer = BytesMut::new();
-    for (id, expected) in [(5, &b"abc"[..]), (6, &big), (7, b"")] {
-        let mut bytes = Vec::new();
-        loop {
-            let frame = next(&mut stream, &mut buffer).unwrap();
-            assert_eq!(frame.request_id, id);
-            match frame.message {
-                Message::Content(content) => {
-                    assert_eq!(frame.encoding, Encoding::Json);
-                    assert_eq!(content.file_bytes.bytes(), expected.len() as u64);
-                }
-                Message::Data(data) => {
-                    assert!((1..=65_280).contains(&data.len()));
-                    bytes.extend_from_slice(&data);
-                }
-                Message::Done(_) => break,
-                other => panic!("{other:?}"),
-            }
+    let sharing = Sharing::start(&[("small", b"abc"), ("big", &big), ("empty", b"")]);
+    for (name, expected) in [("small", &b"abc"[..]), ("big", &big), ("empty", b"")] {
+        let mut stream = sharing.enter(name);
+        for id in [5, 6, 7] {
+            stream.fetch(id, Encoding::Json, name).unwrap();
         }
-        assert_eq!(bytes, expected);
+        for id in [5, 6, 7] {
+            let mut bytes = Vec::new();
+            loop {
+                let frame = stream.receive().unwrap();
+                assert_eq!(frame.request_id, id);
+                match frame.message {
+                    Message::Content(content) => {
+                        assert_eq!(frame.encoding, Encoding::Json);
+                        assert_eq!(content.file_bytes.bytes(), expected.len() as u64);
+                    }
+                    Message::Data(data) => {
+                        assert!((1..=65_280).contains(&data.len()));
+                        bytes.extend_from_slice(&data);
+                    }
+                    Message::Done(_) => break,
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(bytes, expected);
+        }
     }
 }
 
-/// BT-3.1-1, BT-3.2-1, BT-1.6-2
+/// BT-3.1-1, BT-3.2-1, BT-1.6-1, BT-1.6-2
 #[test]
 fn only_what_is_published_is_served_and_refusals_keep_the_connection() {
-    let server = Server::start(&programs());
-    let (mut alice, port) = sharing(&server, &[("shared", b"abc"), ("gone", b"x"), ("taken back", b"y")]);
-    alice.write("private", b"secret");
-    std::fs::remove_file(alice.path("gone")).unwrap();
-    assert_eq!(alice.ask("unp taken back"), ["File unpublished successfully"]);
-    let mut stream = connect(port);
-    let mut buffer = BytesMut::new();
+    let mut sharing = Sharing::start(&[("shared", b"abc"), ("gone", b"x"), ("taken back", b"y")]);
+    sharing.alice.write("private", b"secret");
+    std::fs::remove_file(sharing.alice.path("gone")).unwrap();
+    assert_eq!(sharing.alice.ask("unp taken back"), ["File unpublished successfully"]);
     let cases = [
         ("private", RefusalCode::NOT_SHARED),
         ("taken back", RefusalCode::NOT_SHARED),
         ("gone", RefusalCode::UNREADABLE),
     ];
     for (name, code) in cases {
-        send(&mut stream, fetch(1, Encoding::Bincode, name));
-        assert_eq!(refusal(next(&mut stream, &mut buffer)), code, "{name}");
+        let mut stream = sharing.enter(name);
+        for id in [1, 2] {
+            stream.fetch(id, Encoding::Bincode, name).unwrap();
+            assert_eq!(refusal(stream.receive()), code, "{name}");
+        }
     }
-    let heartbeat = Message::Request(Request::Heartbeat(Heartbeat {}));
-    send(&mut stream, Frame { request_id: 2, encoding: Encoding::Bincode, message: heartbeat });
-    assert_eq!(refusal(next(&mut stream, &mut buffer)), RefusalCode::UNEXPECTED_KIND);
-    stream.write_all(&[0xb7, 1, 0x77, 1, 0, 0, 0, 3, 0, 0, 0, 0]).unwrap();
-    assert_eq!(refusal(next(&mut stream, &mut buffer)), RefusalCode::UNKNOWN_KIND);
+    let mut stream = sharing.enter("shared");
+    stream.send(heartbeat()).unwrap();
+    assert_eq!(refusal(stream.receive()), RefusalCode::UNEXPECTED_KIND);
+    stream.send_text(&[0xb7, 1, 0x77, 1, 0, 0, 0, 3, 0, 0, 0, 0]).unwrap();
+    assert_eq!(refusal(stream.receive()), RefusalCode::UNKNOWN_KIND);
     let evil = br#"{"name":"../shared"}"#;
-    stream.write_all(&[0xb7, 1, 0x40, 0, 0, 0, 0, 4, 0, 0, 0, evil.len() as u8]).unwrap();
-    stream.write_all(evil).unwrap();
-    assert_eq!(refusal(next(&mut stream, &mut buffer)), RefusalCode::MALFORMED);
-    send(&mut stream, fetch(9, Encoding::Bincode, "shared"));
-    let content = next(&mut stream, &mut buffer).unwrap().message;
+    let head = [0xb7, 1, 0x40, 0, 0, 0, 0, 4, 0, 0, 0, evil.len() as u8];
+    stream.send_text(&[&head[..], evil].concat()).unwrap();
+    assert_eq!(refusal(stream.receive()), RefusalCode::MALFORMED);
+    stream.fetch(9, Encoding::Bincode, "shared").unwrap();
+    let content = stream.receive().unwrap().message;
     assert!(matches!(content, Message::Content(_)), "{content:?}");
 }
 
-/// BT-1.3-2, BT-1.1-2, BT-1.7-2
+/// BT-1.3-2, BT-1.7-2, BT-6.6-5: behind the handshake.
 #[test]
 fn a_stream_that_can_not_be_read_is_closed() {
-    let server = Server::start(&programs());
-    let (_alice, port) = sharing(&server, &[("shared", b"abc")]);
-    let mut huge = vec![0xb7, 1, 0x40, 1, 0, 0, 0, 1];
-    huge.extend_from_slice(&[0xff; 4]);
-    for bytes in [&b"HELLO"[..], b"{\"type\": \"lap\"}", &huge, &[0xb7, 1, 0x40]] {
-        let mut stream = connect(port);
-        stream.write_all(bytes).unwrap();
-        // The other side may have closed already.
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
-        assert_eq!(rest, b"", "{bytes:?}");
+    let sharing = Sharing::start(&[("shared", b"abc")]);
+    let started = Instant::now();
+    let fetch = [&[0xb7, 1, 0x40, 0, 0, 0, 0, 1, 0, 0, 0, 17][..], br#"{"name":"shared"}"#].concat();
+    let huge = [0xb7, 1, 0x40, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff];
+    for text in [&b"HELLO WORLD!"[..], &huge, &fetch[..20], &[&fetch[..], b"x"].concat(), &fetch.repeat(2)] {
+        let mut stream = sharing.enter("shared");
+        stream.send_text(text).unwrap();
+        assert_eq!(stream.receive(), None, "{text:02x?}");
     }
-    let mut stream = connect(port);
-    stream.write_all(&[0xb7, 2, 0x40, 1, 0, 0, 0, 1, 0, 0, 0, 0]).unwrap();
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    assert_eq!(answer, [0xb7, 0, 0xff, 2, 0, 0, 0, 1, 0, 0, 0, 2, 1, 1]);
+    // What isn't sealed at all, what was changed on its way, what is sent twice, and what no record may declare.
+    let mut stream = sharing.enter("shared");
+    stream.stream().write_all(&fetch).unwrap();
+    assert_eq!(stream.receive(), None);
+    let mut stream = sharing.enter("shared");
+    let mut changed = stream.seal(&fetch);
+    changed[20] ^= 1;
+    stream.stream().write_all(&changed).unwrap();
+    assert_eq!(stream.receive(), None);
+    let mut stream = sharing.enter("shared");
+    let record = stream.seal(&fetch);
+    stream.stream().write_all(&record.repeat(2)).unwrap();
+    for _ in 0..3 {
+        assert_eq!(stream.receive().map(|frame| frame.request_id), Some(1), "the first one is answered");
+    }
+    assert_eq!(stream.receive(), None);
+    let mut stream = sharing.enter("shared");
+    stream.stream().write_all(&[0xb7, 1, 0x03, 2, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).unwrap();
+    assert_eq!(stream.receive(), None, "more than a request may have is not waited for");
+
+    let mut stream = sharing.enter("shared");
+    stream.send_text(&[0xb7, 2, 0x40, 1, 0, 0, 0, 1, 0, 0, 0, 0]).unwrap();
+    let versions = stream.receive().unwrap();
+    assert_eq!((versions.request_id, versions.message), (1, Message::Versions(Versions::SPOKEN)));
+    assert_eq!(stream.receive(), None);
+    assert!(started.elapsed() < Duration::from_secs(4), "each is closed at once");
 }
 
 /// BT-4.3-1, BT-4.3-2, BT-4.3-3
 #[test]
 fn a_legacy_get_is_served_for_published_names_and_reset_for_all_others() {
-    let server = Server::start(&programs());
-    let (alice, port) = sharing(&server, &[("notes.txt", b"abc"), ("empty", b"")]);
-    alice.write("private", b"secret");
+    let sharing = Sharing::start(&[("notes.txt", b"abc"), ("empty", b"")]);
+    sharing.alice.write("private", b"secret");
     let get = |request: &[u8]| {
-        let mut stream = connect(port);
+        let mut stream = sharing.connect();
         stream.write_all(request).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).map(|_| answer).ok()
@@ -171,7 +230,7 @@ fn a_legacy_get_is_served_for_published_names_and_reset_for_all_others() {
     assert_eq!(get(b"GET notes.txt\n"), Some(b"abc".to_vec()));
     assert_eq!(get(b"GET  notes.txt \r\n"), Some(b"abc".to_vec()));
     assert_eq!(get(b"GET empty"), Some(Vec::new()));
-    let absolute = format!("GET {}", alice.path("notes.txt").display());
+    let absolute = format!("GET {}", sharing.alice.path("notes.txt").display());
     for request in [
         &b"GET private"[..],
         b"GET ./notes.txt",
@@ -187,10 +246,10 @@ fn a_legacy_get_is_served_for_published_names_and_reset_for_all_others() {
     }
 }
 
-/// BT-1.8-1, BT-4.3-5
+/// BT-4.3-5
 #[test]
-fn nothing_is_taken_from_another_machine() {
-    let from = |ip: &str| bittrickle_peer::net::takes_from(ip.parse().unwrap());
+fn nothing_is_taken_in_clear_from_another_machine() {
+    let from = |ip: &str| bittrickle_peer::net::takes_legacy_from(ip.parse().unwrap());
     assert!(from("127.0.0.1") && from("127.8.9.10") && from("::1") && from("::ffff:127.0.0.1"));
     assert!(
         !from("192.0.2.1")
@@ -204,16 +263,14 @@ fn nothing_is_taken_from_another_machine() {
 /// BT-3.3-2: a file that shrinks while it is sent is not completed.
 #[test]
 fn a_file_that_shrinks_while_it_travels_is_never_called_done() {
-    let server = Server::start(&programs());
-    let (alice, port) = sharing(&server, &[("big", &vec![1; 8_000_000])]);
-    let mut stream = connect(port);
-    send(&mut stream, fetch(1, Encoding::Bincode, "big"));
-    let mut buffer = BytesMut::new();
-    let content = next(&mut stream, &mut buffer).unwrap();
+    let sharing = Sharing::start(&[("big", &vec![1; 8_000_000])]);
+    let mut stream = sharing.enter("big");
+    stream.fetch(1, Encoding::Bincode, "big").unwrap();
+    let content = stream.receive().unwrap();
     assert!(matches!(content.message, Message::Content(_)));
-    std::fs::File::options().write(true).open(alice.path("big")).unwrap().set_len(10).unwrap();
+    std::fs::File::options().write(true).open(sharing.alice.path("big")).unwrap().set_len(10).unwrap();
     let mut bytes = 0;
-    while let Some(frame) = next(&mut stream, &mut buffer) {
+    while let Some(frame) = stream.receive() {
         match frame.message {
             Message::Data(data) => bytes += data.len(),
             // Fast enough to have been read before it shrank: then all of it was sent.
@@ -222,80 +279,4 @@ fn a_file_that_shrinks_while_it_travels_is_never_called_done() {
         }
     }
     assert!(bytes < 8_000_000);
-}
-
-/// BT-5.4-2, BT-5.4-1: strangers who say nothing neither pile up nor keep members out for long.
-#[test]
-fn silent_connections_are_bounded_and_closed_after_their_deadline() {
-    let server = Server::start(&programs());
-    let (_alice, port) = sharing(&server, &[("notes.txt", b"abc")]);
-    let mut silent: Vec<TcpStream> = (0..100).map(|_| connect(port)).collect();
-    let closed = silent.split_off(80);
-    for mut stream in closed {
-        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "more than 64 are closed at once");
-    }
-    for mut stream in silent {
-        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "the others within the deadline");
-    }
-    let mut stream = connect(port);
-    send(&mut stream, fetch(1, Encoding::Bincode, "notes.txt"));
-    assert!(next(&mut stream, &mut BytesMut::new()).is_some());
-}
-
-/// BT-3.2-1, BT-5.4-2
-#[test]
-fn more_uploads_than_there_are_slots_are_told_to_come_back() {
-    let server = Server::start(&programs());
-    let (alice, port) = sharing(&server, &[]);
-    let mut alice = alice;
-    // Large enough that no socket buffer swallows it: each taker keeps its slot until it reads.
-    std::fs::File::create(alice.path("big")).unwrap().set_len(1 << 30).unwrap();
-    assert_eq!(alice.ask("pub big"), ["File published successfully"]);
-    let mut takers: Vec<TcpStream> = (0..32).map(|_| connect(port)).collect();
-    for taker in &mut takers {
-        send(taker, fetch(1, Encoding::Bincode, "big"));
-        assert!(next(taker, &mut BytesMut::new()).is_some(), "its upload has begun");
-    }
-    let mut late = connect(port);
-    send(&mut late, fetch(1, Encoding::Bincode, "big"));
-    assert_eq!(refusal(next(&mut late, &mut BytesMut::new())), RefusalCode::BUSY);
-    drop(takers);
-    bittrickle_tests::wait::wait_until("a slot is free again", || {
-        send(&mut late, fetch(2, Encoding::Bincode, "big"));
-        matches!(next(&mut late, &mut BytesMut::new()).unwrap().message, Message::Content(_))
-    });
-}
-
-/// BT-5.4-1, BT-5.4-2: who asks for something else than a file gets no more time for it.
-#[test]
-fn a_connection_that_never_fetches_is_closed_like_a_silent_one() {
-    let server = Server::start(&programs());
-    let (_alice, port) = sharing(&server, &[]);
-    let started = std::time::Instant::now();
-    let mut stream = connect(port);
-    let mut buffer = BytesMut::new();
-    let heartbeat = Message::Request(Request::Heartbeat(Heartbeat {}));
-    send(&mut stream, Frame { request_id: 2, encoding: Encoding::Bincode, message: heartbeat });
-    assert_eq!(refusal(next(&mut stream, &mut buffer)), RefusalCode::UNEXPECTED_KIND);
-    assert_eq!(next(&mut stream, &mut buffer), None);
-    assert!(started.elapsed() < Duration::from_secs(15), "long before a fetching peer would be closed");
-}
-
-/// BT-5.4-2
-#[test]
-fn connections_that_have_fetched_are_bounded_too() {
-    let server = Server::start(&programs());
-    let (_alice, port) = sharing(&server, &[("notes.txt", b"abc")]);
-    let mut kept = Vec::new();
-    for _ in 0..260 {
-        let mut stream = connect(port);
-        // Where the other side has closed already, this may fail: that is the answer.
-        let mut fetch_bytes = BytesMut::new();
-        FrameCodec::for_content().encode(fetch(1, Encoding::Bincode, "notes.txt"), &mut fetch_bytes).unwrap();
-        let _ = stream.write_all(&fetch_bytes);
-        if next(&mut stream, &mut BytesMut::new()).is_some() {
-            kept.push(stream);
-        }
-    }
-    assert_eq!(kept.len(), 256);
 }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use bittrickle_tests::samples;
 use bittrickle_wire::messages::{
-    Content, Fetch, Files, Found, HeartbeatReply, ListPeers, Located, Login, Peers, Publish, Refused, Search,
-    SourceCursor, Unpublish,
+    Content, Enrol, Fetch, Files, Found, HeartbeatReply, ListPeers, Located, Login, Peers, Publish, Refused,
+    Search, SourceCursor, Unpublish,
 };
 use bittrickle_wire::{
     Encoding, FileBytes, FileName, Frame, Hex64, Message, Password, Payload, Query, Sentence, SourceAddress,
@@ -58,11 +58,11 @@ fn an_invisible_character_is_refused_and_no_other_is_called_so() {
 #[test]
 fn a_password_is_1_to_128_bytes_and_a_query_0_to_255_without_control_characters() {
     let password = |text: &str| {
-        let login = json!({ "member": "a", "password": text, "transfer_port": 1024 });
+        let enrol = json!({ "member": "a", "password": text });
         taken_by_all(
             Password::new(text).is_ok(),
-            reads_json::<Login>(&login),
-            reads_bincode::<Login>(&[b"\x01a", &text_bytes(text)[..], b"\xfb\0\x04"]),
+            reads_json::<Enrol>(&enrol),
+            reads_bincode::<Enrol>(&[b"\x01a", &text_bytes(text)[..]]),
         )
     };
     let query = |text: &str| {
@@ -86,9 +86,7 @@ fn a_password_is_1_to_128_bytes_and_a_query_0_to_255_without_control_characters(
 /// BT-2.1-4: whoever prints what came in doesn't print this.
 #[test]
 fn a_password_is_never_shown() {
-    let Message::Request(request) = Message::Request(samples::login("alice", "wonderland", 5_000)) else {
-        panic!()
-    };
+    let request = samples::enrol("alice", "wonderland");
     let message = Message::Request(request.clone());
     let frame = Frame { request_id: 1, encoding: Encoding::Json, message: message.clone() };
     let shown =
@@ -121,7 +119,7 @@ fn a_list_has_at_most_its_entries() {
     let publish = |count| json!({ "files": vec![json!({ "name": "a", "file_bytes": 1 }); count] });
     let unpublish = |count| json!({ "names": vec!["a"; count] });
     let found = |count| json!({ "hits": vec![json!({ "name": "a", "members": 1, "sources": 1 }); count] });
-    let source = json!({ "member": "m", "address": "127.0.0.1:5000", "legacy": false });
+    let source = json!({ "member": "m", "address": "127.0.0.1:5000" });
     let located = |count| json!({ "members": 1, "sources": vec![source.clone(); count] });
     let peers = |count| json!({ "members": vec![json!({ "name": "m", "sessions": 1 }); count] });
     let files = |count| json!({ "files": vec![json!({ "name": "a", "sources": 1 }); count] });
@@ -181,16 +179,16 @@ fn a_transfer_port_is_1024_to_65535() {
         } else {
             [&[0xfb][..], &port.to_le_bytes()].concat()
         };
-        let login = json!({ "member": "a", "password": "b", "transfer_port": port });
-        let binary = reads_bincode::<Login>(&[b"\x01a\x01b", &number]);
+        let login = json!({ "transfer_port": port });
+        let binary = reads_bincode::<Login>(&[&number]);
         assert_eq!(
             taken_by_all(TransferPort::new(port).is_ok(), reads_json::<Login>(&login), binary),
             port >= 1_024,
             "{port}"
         );
     }
-    let login = json!({ "member": "a", "password": "b", "transfer_port": 65_536 });
-    assert!(!reads_json::<Login>(&login) && !reads_bincode::<Login>(&[b"\x01a\x01b", b"\xfc\0\0\x01\0"]));
+    let login = json!({ "transfer_port": 65_536 });
+    assert!(!reads_json::<Login>(&login) && !reads_bincode::<Login>(&[b"\xfc\0\0\x01\0"]));
 }
 
 /// BT-2.1-8
@@ -249,7 +247,12 @@ proptest! {
         assert_comes_through(&samples::offer(name.as_str(), bytes));
         assert_comes_through(&samples::hit(name.as_str(), Some(bytes), number, number / 3));
         assert_comes_through(&samples::own_file(name.as_str(), None, number));
-        assert_comes_through(&HeartbeatReply { boot_id: Hex64(hex), offered: number, digest: Hex64(!hex) });
+        assert_comes_through(&HeartbeatReply {
+            boot_id: Hex64(hex),
+            clock_ms: hex,
+            offered: number,
+            digest: Hex64(!hex),
+        });
     }
 
     /// BT-2.1-8, BT-1.5-4

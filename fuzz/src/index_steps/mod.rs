@@ -13,18 +13,22 @@ mod model;
 mod pages;
 mod step;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_server::credentials::Credentials;
-use bittrickle_server::index::Index;
+use bittrickle_server::index::{Caller, Index, LegacyAnswer, Tickets};
 use bittrickle_wire::messages::{Reply, Request};
-use bittrickle_wire::{DatagramCodec, Encoding, Frame, Hex64, Message, Received, legacy};
+use bittrickle_wire::seal::{PublicKey, Ticket};
+use bittrickle_wire::{
+    DatagramCodec, Encoding, FileName, Frame, Hex64, HexBytes, MemberName, Message, Received, legacy,
+};
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
-use model::Model;
-use step::{Step, Steps};
+use model::{Model, password_is_right};
+use step::{Framed, Step, Steps};
 
 /// The first byte chooses the limits, the rest are steps.
 pub fn index_steps(data: &[u8]) {
@@ -41,18 +45,31 @@ struct Pair {
     elapsed: Duration,
     index: Index,
     model: Model,
+    /// Whose a device is. One that nobody has enrolled is the first member's.
+    whose: BTreeMap<PublicKey, Arc<MemberName>>,
 }
+
+/// A ticket for every source: which ones, the responder's tests say.
+struct AnyTicket;
+
+impl Tickets for AnyTicket {
+    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
+        Some(TICKET)
+    }
+}
+
+/// What everybody gets.
+const TICKET: Ticket = Ticket(HexBytes([0x5a; 32]));
 
 impl Pair {
     fn new(limits: u8) -> Self {
-        let lines: Vec<String> = step::MEMBERS.map(|name| format!("{name} {name}\n")).into();
-        let credentials = Credentials::parse(&lines.concat()).expect("a name and a password in each line");
-        let limits = step::limits(limits);
+        let (start, limits) = (Instant::now(), step::limits(limits));
         Self {
-            start: Instant::now(),
+            start,
             elapsed: Duration::ZERO,
-            index: Index::new(BOOT_ID, credentials, limits),
+            index: Index::new(start, BOOT_ID, limits),
             model: Model::new(limits),
+            whose: BTreeMap::new(),
         }
     }
 
@@ -64,33 +81,44 @@ impl Pair {
                 self.index.expire(self.now());
                 self.model.expire(self.elapsed);
             }
-            Step::Framed { from, encoding, request, repeated } => {
-                self.framed(from, encoding, &request, repeated);
-            }
+            Step::Framed(framed) => self.framed(framed),
             Step::Legacy { from, request } => self.legacy(from, &request),
         }
         assert_eq!(self.index.session_count(), self.model.session_count(), "sessions");
         assert_eq!(self.index.publication_count(), self.model.publication_count(), "publications");
     }
 
-    fn framed(&mut self, from: SocketAddr, encoding: Encoding, request: &Request, repeated: bool) {
-        let expected = self.model.handle(self.elapsed, from, request);
+    fn framed(&mut self, framed: Framed) {
+        let Framed { device, from, encoding, request, repeated, enrolled } = framed;
+        if let Some(member) = enrolled {
+            self.whose.insert(device, Arc::new(member));
+        }
+        let first = || Arc::new(MemberName::new(step::MEMBERS[0]).expect("a member name"));
+        let member = Arc::clone(self.whose.entry(device).or_insert_with(first));
+        let caller = Caller { member: &member, device, address: from };
+        let expected = self.model.handle(self.elapsed, caller, &request);
         // A request whose answer was lost comes again, and gets the same answer (BT-2.2-3).
         for _ in 0..=u8::from(repeated) {
-            let answer = pages::gather(request, |request| self.ask(from, encoding, request));
+            let answer = pages::gather(&request, |request| self.ask(caller, encoding, request));
             assert_eq!(answer, expected, "the index, and what was expected of {request:?}");
         }
     }
 
-    fn ask(&mut self, from: SocketAddr, encoding: Encoding, request: Request) -> Reply {
-        let reply = self.index.handle(self.now(), from, encoding, request);
+    fn ask(&mut self, caller: Caller<'_>, encoding: Encoding, request: Request) -> Reply {
+        let reply = self.index.handle(self.now(), caller, encoding, request, &AnyTicket);
         check_fits(encoding, &reply);
         reply
     }
 
     fn legacy(&mut self, from: SocketAddr, request: &legacy::Request) {
         let expected = self.model.handle_legacy(self.elapsed, from, request);
-        let answer = self.index.handle_legacy(self.now(), from, request);
+        let answer = match self.index.handle_legacy(self.now(), from, request) {
+            LegacyAnswer::Reply(reply) => reply,
+            LegacyAnswer::CheckPassword(login) => {
+                let is_right = password_is_right(login.member.as_str(), login.password.as_str());
+                self.index.finish_legacy_login(self.now(), from, &login, is_right)
+            }
+        };
         expected.check(&answer);
     }
 

@@ -11,15 +11,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use bittrickle_server::index::Limits;
+use bittrickle_server::index::{Caller, Limits};
 use bittrickle_wire::messages::{
-    HeartbeatReply, Hit, ListFiles, ListPeers, Locate, LoggedIn, Login, OwnFile, PeerEntry, Publish,
+    Access, HeartbeatReply, Hit, ListFiles, ListPeers, Locate, LoggedIn, Login, OwnFile, PeerEntry, Publish,
     RefusalCode, Request, Search, Source, Unpublish, name_digest,
 };
+use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{FileBytes, FileName, Hex64, MemberName, SourceAddress};
 
-use super::BOOT_ID;
 use super::step::MEMBERS;
+use super::{BOOT_ID, TICKET};
 
 /// An answer, all its pages together.
 #[derive(Debug, PartialEq)]
@@ -43,8 +44,8 @@ pub(super) struct Model {
     pub(super) sessions: Vec<Session>,
     /// Sizes by name and member.
     pub(super) publications: BTreeMap<(FileName, MemberName), Option<FileBytes>>,
-    /// What each framed session offers. Its address tells which one it is.
-    offers: BTreeMap<SocketAddr, BTreeSet<FileName>>,
+    /// What each framed session offers. Its device tells which one it is.
+    offers: BTreeMap<PublicKey, BTreeSet<FileName>>,
     /// Names that somebody has published, in the order in which somebody first did.
     pub(super) first_published: Vec<FileName>,
 }
@@ -58,7 +59,7 @@ pub(super) struct Session {
 
 #[derive(PartialEq)]
 pub(super) enum Speaks {
-    Frames(SocketAddr),
+    Frames(PublicKey),
     Legacy(IpAddr),
 }
 
@@ -67,8 +68,15 @@ impl Session {
         matches!(self.speaks, Speaks::Legacy(_))
     }
 
-    fn is_at(&self, address: SocketAddr) -> bool {
-        self.speaks == Speaks::Frames(address)
+    fn device(&self) -> Option<PublicKey> {
+        match self.speaks {
+            Speaks::Frames(device) => Some(device),
+            Speaks::Legacy(_) => None,
+        }
+    }
+
+    fn is_of(&self, device: PublicKey) -> bool {
+        self.speaks == Speaks::Frames(device)
     }
 
     fn is_over(&self, now: Duration) -> bool {
@@ -100,24 +108,26 @@ impl Model {
         self.end(|session| session.is_over(now));
     }
 
-    pub(super) fn handle(&mut self, now: Duration, from: SocketAddr, request: &Request) -> Answer {
+    pub(super) fn handle(&mut self, now: Duration, caller: Caller<'_>, request: &Request) -> Answer {
         self.expire(now);
+        let from = caller.device;
         match request {
-            Request::Login(login) => return self.log_in(now, from, login),
+            Request::Login(login) => return self.log_in(now, caller, login),
             Request::Logout(_) => {
-                self.end(|session| session.is_at(from));
+                self.end(|session| session.is_of(from));
                 return Answer::LoggedOut;
             }
             _ => {}
         }
-        let Some(session) = self.sessions.iter_mut().find(|session| session.is_at(from)) else {
+        let Some(session) = self.sessions.iter_mut().find(|session| session.is_of(from)) else {
             return Answer::Refused(RefusalCode::NO_SESSION);
         };
         session.last_sign = now;
         let asker = session.member.clone();
         match request {
             Request::Login(_) | Request::Logout(_) => unreachable!("answered above"),
-            Request::Heartbeat(_) => self.heartbeat(from),
+            Request::Enrol(_) => unreachable!("no step enrols: the responder does"),
+            Request::Heartbeat(_) => self.heartbeat(now, from),
             Request::Publish(publish) => self.publish(from, &asker, publish),
             Request::Unpublish(unpublish) => self.unpublish(from, &asker, unpublish),
             Request::Search(search) => self.search(&asker, search),
@@ -131,49 +141,50 @@ impl Model {
     fn end(&mut self, is_over: impl Fn(&Session) -> bool) {
         self.sessions.retain(|session| !is_over(session));
         let sessions = &self.sessions;
-        self.offers.retain(|address, _| sessions.iter().any(|session| session.is_at(*address)));
+        self.offers.retain(|device, _| sessions.iter().any(|session| session.is_of(*device)));
     }
 
-    fn log_in(&mut self, now: Duration, from: SocketAddr, login: &Login) -> Answer {
-        if !password_is_right(login.member.as_str(), login.password.as_str()) {
-            return Answer::Refused(RefusalCode::AUTHENTICATION_FAILED);
-        }
-        let address = SocketAddr::new(from.ip(), login.transfer_port.number());
+    fn log_in(&mut self, now: Duration, caller: Caller<'_>, login: &Login) -> Answer {
+        let address = SocketAddr::new(caller.address.ip(), login.transfer_port.number());
         let source = SourceAddress::new(address).expect("the steps' addresses are unicast");
-        let member = &login.member;
-        let known =
-            |session: &Session| session.is_at(from) && session.member == *member && session.source == source;
-        if let Some(session) = self.sessions.iter_mut().find(|session| known(session)) {
-            session.last_sign = now;
-            return logged_in();
-        }
+        let (device, member) = (caller.device, caller.member);
+        let goes_on = |session: &Session| session.is_of(device) && session.member == **member;
         let ended = |session: &Session| {
-            let own = session.member == *member && (session.is_legacy() || session.source == source);
-            own || session.is_at(from)
+            let own = session.member == **member && (session.is_legacy() || session.source == source);
+            (own || session.is_of(device)) && !goes_on(session)
         };
+        let is_new = !self.sessions.iter().any(goes_on);
         let others = || self.sessions.iter().filter(|session| !ended(session));
-        let of_member = others().filter(|other| other.member == *member).count();
-        if of_member >= self.limits.sessions_per_member || others().count() >= self.limits.sessions {
+        let of_member = others().filter(|other| other.member == **member).count();
+        let is_full =
+            of_member >= self.limits.sessions_per_member || others().count() >= self.limits.sessions;
+        if is_new && is_full {
             return Answer::Refused(RefusalCode::LIMIT_REACHED);
         }
         self.end(ended);
-        let speaks = Speaks::Frames(from);
-        self.sessions.push(Session { member: member.clone(), speaks, source, last_sign: now });
-        logged_in()
+        if is_new {
+            let (member, speaks) = (MemberName::clone(member), Speaks::Frames(device));
+            self.sessions.push(Session { member, speaks, source, last_sign: now });
+        }
+        let session =
+            self.sessions.iter_mut().find(|session| session.is_of(device)).expect("it is there now");
+        (session.source, session.last_sign) = (source, now);
+        logged_in(now)
     }
 
-    fn heartbeat(&self, from: SocketAddr) -> Answer {
+    fn heartbeat(&self, now: Duration, from: PublicKey) -> Answer {
         let offered = self.offers.get(&from).into_iter().flatten();
         let digest = offered.fold(0_u64, |sum, name| sum.wrapping_add(name_digest(name)));
         let offered = self.offered(from);
-        Answer::Heartbeat(HeartbeatReply { boot_id: BOOT_ID, offered, digest: Hex64(digest) })
+        let (clock_ms, digest) = (clock_ms(now), Hex64(digest));
+        Answer::Heartbeat(HeartbeatReply { boot_id: BOOT_ID, clock_ms, offered, digest })
     }
 
-    fn offered(&self, from: SocketAddr) -> u32 {
+    fn offered(&self, from: PublicKey) -> u32 {
         count(self.offers.get(&from).into_iter().flatten())
     }
 
-    fn publish(&mut self, from: SocketAddr, asker: &MemberName, publish: &Publish) -> Answer {
+    fn publish(&mut self, from: PublicKey, asker: &MemberName, publish: &Publish) -> Answer {
         let names: BTreeSet<&FileName> = publish.files.iter().map(|offer| &offer.name).collect();
         let added = names.iter().filter(|name| self.size(name, asker).is_none()).count();
         if self.has_no_room(asker, added) {
@@ -201,7 +212,7 @@ impl Model {
     }
 
     /// Only what no other session of the member offers is withdrawn (BT-2.6-5).
-    fn unpublish(&mut self, from: SocketAddr, asker: &MemberName, unpublish: &Unpublish) -> Answer {
+    fn unpublish(&mut self, from: PublicKey, asker: &MemberName, unpublish: &Unpublish) -> Answer {
         for name in unpublish.names.iter() {
             self.offers.entry(from).or_default().remove(name);
             if self.sources(name, asker).next().is_none() {
@@ -249,7 +260,7 @@ impl Model {
                 member: owner.clone(),
                 address: session.source,
                 file_bytes: **size,
-                legacy: session.is_legacy(),
+                access: session.device().map(|device| Access { device, ticket: TICKET }),
             }));
         }
         let place = |member: &MemberName, address: SourceAddress| (member.clone(), address_order(address));
@@ -265,9 +276,7 @@ impl Model {
     pub(super) fn sources(&self, name: &FileName, owner: &MemberName) -> impl Iterator<Item = &Session> {
         self.sessions.iter().filter(move |session| {
             let offers = match session.speaks {
-                Speaks::Frames(address) => {
-                    self.offers.get(&address).is_some_and(|names| names.contains(name))
-                }
+                Speaks::Frames(device) => self.offers.get(&device).is_some_and(|names| names.contains(name)),
                 Speaks::Legacy(_) => true,
             };
             session.member == *owner && offers
@@ -305,8 +314,13 @@ pub(super) fn password_is_right(name: &str, password: &str) -> bool {
     MEMBERS.contains(&name) && password == name
 }
 
-fn logged_in() -> Answer {
-    Answer::LoggedIn(LoggedIn { boot_id: BOOT_ID, heartbeat_ms: 2_000, offline_after_ms: 7_000 })
+fn logged_in(now: Duration) -> Answer {
+    let (heartbeat_ms, offline_after_ms) = (2_000, 7_000);
+    Answer::LoggedIn(LoggedIn { boot_id: BOOT_ID, clock_ms: clock_ms(now), heartbeat_ms, offline_after_ms })
+}
+
+fn clock_ms(now: Duration) -> u64 {
+    u64::try_from(now.as_millis()).expect("a short history")
 }
 
 /// By the 16 bytes of the address, then the port (BT-2.8-2).

@@ -1,5 +1,5 @@
 //! Bytes to steps. Everything is chosen from short tables, so that histories meet themselves: few members, few
-//! addresses, few names.
+//! devices, few names.
 //!
 //! A step is one byte that says what is done, then one byte for each of its arguments; a byte that is missing is 0.
 //! Bit 7 of the first byte asks for bincode instead of JSON, bit 6 sends a framed request twice.
@@ -14,17 +14,28 @@ use bittrickle_wire::messages::{
     Heartbeat, HitCursor, ListFiles, ListPeers, Locate, Login, Logout, Offer, Publish, Request, Search,
     SourceCursor, Unpublish,
 };
-use bittrickle_wire::{
-    Encoding, FileBytes, FileName, List, MemberName, Password, Query, SourceAddress, TransferPort,
-};
+use bittrickle_wire::seal::PublicKey;
+use bittrickle_wire::{Encoding, FileBytes, FileName, List, MemberName, Query, SourceAddress, TransferPort};
 
 /// One thing that happens.
 #[derive(Debug)]
 pub(super) enum Step {
     Wait(Duration),
     Expire,
-    Framed { from: SocketAddr, encoding: Encoding, request: Request, repeated: bool },
+    Framed(Framed),
     Legacy { from: SocketAddr, request: legacy::Request },
+}
+
+/// A device asks in frames.
+#[derive(Debug)]
+pub(super) struct Framed {
+    pub(super) device: PublicKey,
+    pub(super) from: SocketAddr,
+    pub(super) encoding: Encoding,
+    pub(super) request: Request,
+    pub(super) repeated: bool,
+    /// Whose device it is from now on.
+    pub(super) enrolled: Option<MemberName>,
 }
 
 /// Reads steps until the bytes end.
@@ -56,18 +67,32 @@ impl Iterator for Steps<'_> {
         Some(match what & 0x3f {
             0 => Step::Wait(Duration::from_millis(choose(&WAITS_MS, argument))),
             1 => Step::Expire,
-            2..=31 => Step::Framed {
-                from: address(argument),
-                encoding: if what & 0x80 == 0 { Encoding::Json } else { Encoding::Bincode },
-                repeated: what & 0x40 != 0,
-                request: self.request(what & 0x3f),
-            },
+            2..=31 => Step::Framed(self.framed(what, argument)),
             _ => Step::Legacy { from: address(argument), request: self.legacy_request(what & 0x3f) },
         })
     }
 }
 
 impl Steps<'_> {
+    /// A device asks from an address of its own, unless bit 7 of a login's member says that it has moved.
+    fn framed(&mut self, what: u8, argument: u8) -> Framed {
+        let (mut from, mut enrolled) = (address(argument), None);
+        let request = match what & 0x3f {
+            kind @ 2..=22 => self.request(kind),
+            _ => {
+                let (who, port) = (self.byte(), self.byte());
+                if who & 0x80 != 0 {
+                    from = address(argument.wrapping_add(1));
+                }
+                enrolled = Some(member(who & 0x7f));
+                Request::Login(Login { transfer_port: transfer_port(port) })
+            }
+        };
+        let encoding = if what & 0x80 == 0 { Encoding::Json } else { Encoding::Bincode };
+        let device = PublicKey::from_bytes([argument % 16; 32]);
+        Framed { device, from, encoding, request, repeated: what & 0x40 != 0, enrolled }
+    }
+
     fn request(&mut self, what: u8) -> Request {
         match what {
             2 => Request::Heartbeat(Heartbeat {}),
@@ -77,20 +102,7 @@ impl Steps<'_> {
             6 => Request::ListFiles(ListFiles { after: self.optional().map(file_name) }),
             7..=10 => Request::Search(self.search()),
             11..=14 => Request::Locate(self.locate()),
-            15..=22 => Request::Publish(self.publish()),
-            _ => Request::Login(self.login()),
-        }
-    }
-
-    /// Bit 7 of the member asks for a wrong password.
-    fn login(&mut self) -> Login {
-        let (who, port) = (self.byte(), self.byte());
-        let member = member(who & 0x7f);
-        let password = if who & 0x80 == 0 { member.as_str() } else { "wrong" };
-        Login {
-            password: Password::new(password).expect("a short password"),
-            member,
-            transfer_port: transfer_port(port),
+            _ => Request::Publish(self.publish()),
         }
     }
 
@@ -222,7 +234,7 @@ fn file_name(choice: u8) -> FileName {
     FileName::new(&name).expect("file names")
 }
 
-/// Everybody who has an account. Their passwords are their names.
+/// Everybody who has an account. Their passwords, which only legacy logins need, are their names.
 pub(super) const MEMBERS: [&str; 4] = ["ann", "bob", "Bob", "cyÿ"];
 
 /// Somebody who has none.

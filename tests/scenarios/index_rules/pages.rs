@@ -15,13 +15,13 @@ const BOTH: [Encoding; 2] = [Encoding::Json, Encoding::Bincode];
 
 impl World {
     /// Every page of a search; `between` happens before each page but the first.
-    fn search_pages(&mut self, port: u16, text: &str, mut between: impl FnMut(&mut Self)) -> Vec<Vec<Hit>> {
-        let mut found = self.search(port, text);
+    fn search_pages(&mut self, device: u16, text: &str, mut between: impl FnMut(&mut Self)) -> Vec<Vec<Hit>> {
+        let mut found = self.search(device, text);
         let mut pages = vec![found.hits.to_vec()];
         while let Some(next) = found.next {
             assert!(pages.len() < 2_000, "the pages come to an end");
             between(self);
-            found = self.search_after(port, text, Some(next));
+            found = self.search_after(device, text, Some(next));
             pages.push(found.hits.to_vec());
         }
         pages
@@ -29,13 +29,13 @@ impl World {
 
     fn locate_pages(
         &mut self,
-        port: u16,
+        device: u16,
         name: &str,
         mut between: impl FnMut(&mut Self),
     ) -> Vec<Vec<Source>> {
         let (mut pages, mut after): (Vec<Vec<Source>>, Option<SourceCursor>) = (vec![], None);
         loop {
-            let Reply::Located(located) = self.ask(port, samples::locate(name, after)) else { panic!() };
+            let Reply::Located(located) = self.ask(device, samples::locate(name, after)) else { panic!() };
             assert!(located.sources.len() <= 8);
             pages.push(located.sources.to_vec());
             after = located.next;
@@ -46,10 +46,10 @@ impl World {
         }
     }
 
-    fn peer_pages(&mut self, port: u16, mut between: impl FnMut(&mut Self)) -> Vec<Vec<String>> {
+    fn peer_pages(&mut self, device: u16, mut between: impl FnMut(&mut Self)) -> Vec<Vec<String>> {
         let (mut pages, mut after): (_, Option<MemberName>) = (vec![], None);
         loop {
-            let Reply::Peers(peers) = self.ask(port, Request::ListPeers(ListPeers { after })) else {
+            let Reply::Peers(peers) = self.ask(device, Request::ListPeers(ListPeers { after })) else {
                 panic!()
             };
             pages.push(peers.members.iter().map(|entry| entry.name.as_str().to_owned()).collect());
@@ -61,10 +61,10 @@ impl World {
         }
     }
 
-    fn file_pages(&mut self, port: u16, mut between: impl FnMut(&mut Self)) -> Vec<Vec<String>> {
+    fn file_pages(&mut self, device: u16, mut between: impl FnMut(&mut Self)) -> Vec<Vec<String>> {
         let (mut pages, mut after): (_, Option<FileName>) = (vec![], None);
         loop {
-            let Reply::Files(files) = self.ask(port, Request::ListFiles(ListFiles { after })) else {
+            let Reply::Files(files) = self.ask(device, Request::ListFiles(ListFiles { after })) else {
                 panic!()
             };
             pages.push(files.files.iter().map(|file| file.name.as_str().to_owned()).collect());
@@ -77,10 +77,10 @@ impl World {
     }
 
     /// Publishes any number of files, a few in each request.
-    fn publish_all(&mut self, port: u16, names: &[String]) {
+    fn publish_all(&mut self, device: u16, names: &[String]) {
         for names in names.chunks(4) {
             let files: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-            self.publish(port, &files);
+            self.publish(device, &files);
         }
     }
 }
@@ -135,16 +135,14 @@ fn every_page_of_the_longest_names_fits_a_datagram() {
 #[test]
 fn every_page_of_the_longest_members_fits_a_datagram() {
     let members: Vec<String> = (0..80).map(|i| format!("{i:02}{}", "\"\\".repeat(31))).collect();
-    let mut names: Vec<&str> = members.iter().map(String::as_str).collect();
-    names.push("alice");
     for encoding in BOTH {
-        let mut world = World::of_members(Limits::default(), &names);
+        let mut world = World::new();
         world.encoding = encoding;
         world.log_in(2_000, "alice");
-        for (member, port) in members.iter().zip(1..) {
-            let from = SocketAddr::new("::1".parse().unwrap(), port);
-            assert!(matches!(world.ask_from(from, samples::login(member, "pw", 65_535)), Reply::LoggedIn(_)));
-            world.ask_from(from, publish(&[("a", (1 << 53) - 1)]));
+        for (member, device) in members.iter().zip(1..) {
+            let from = SocketAddr::new("::1".parse().unwrap(), device);
+            world.log_in_from(device, member, from, 65_535);
+            world.ask_from(device, from, publish(&[("a", (1 << 53) - 1)]));
         }
         let pages = world.locate_pages(2_000, "a", |_| ());
         let located: Vec<_> = pages.concat().iter().map(|source| source.member.as_str().to_owned()).collect();
@@ -207,10 +205,8 @@ fn pages_of_sources_are_complete_while_sessions_come_and_go() {
 #[test]
 fn pages_of_lists_are_complete_while_entries_come_and_go() {
     let members: Vec<String> = (0..300).map(|i| format!("member-{i:03}")).collect();
-    let mut names: Vec<&str> = members.iter().map(String::as_str).collect();
-    names.push("alice");
     for encoding in BOTH {
-        let mut world = World::of_members(Limits::default(), &names);
+        let mut world = World::new();
         world.encoding = encoding;
         world.log_in(2_000, "alice");
         world.publish_all(2_000, &(0..300).step_by(2).map(|i| format!("{i:03}.txt")).collect::<Vec<_>>());

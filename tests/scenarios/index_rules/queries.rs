@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 
 use bittrickle_server::index::Limits;
 use bittrickle_tests::samples;
-use bittrickle_wire::messages::Reply;
 use proptest::prelude::*;
 
 use super::{World, publish, seconds};
@@ -137,8 +136,8 @@ fn a_source_is_a_session_that_offers_the_name_now() {
     world.log_out(2_004);
     let located = world.locate(2_000, "a");
     let expected = [
-        samples::source("bob", "127.0.0.1:2001", Some(1), false),
-        samples::source("carol", "127.0.0.1:2003", Some(9), false),
+        samples::source("bob", "127.0.0.1:2001", Some(1), world.access(2_001, 2_000, "a")),
+        samples::source("carol", "127.0.0.1:2003", Some(9), world.access(2_003, 2_000, "a")),
     ];
     assert_eq!((located.members, &located.sources[..], &located.next), (3, &expected[..], &None));
     assert_eq!(world.locate(2_000, "A").members, 0, "a name is itself, whatever a search would find");
@@ -163,8 +162,8 @@ fn a_legacy_session_is_a_source_of_all_its_member_has_published() {
     assert!(world.legacy_log_in("bob", 2_002));
     world.legacy_publish("bob", "old");
     let located = [world.locate(2_000, "framed"), world.locate(2_000, "old")];
-    assert_eq!(located[0].sources[..], [samples::source("bob", "127.0.0.1:2002", Some(5), true)]);
-    assert_eq!(located[1].sources[..], [samples::source("bob", "127.0.0.1:2002", None, true)]);
+    assert_eq!(located[0].sources[..], [samples::source("bob", "127.0.0.1:2002", Some(5), None)]);
+    assert_eq!(located[1].sources[..], [samples::source("bob", "127.0.0.1:2002", None, None)]);
 }
 
 /// BT-2.8-2
@@ -196,10 +195,10 @@ fn sources_are_ordered_by_member_then_address_then_port() {
         ("zoë", "127.0.0.1:15", 5_000),
         ("carol", "127.0.0.1:16", 5_000),
     ];
-    for (member, from, port) in from {
+    for (device, (member, from, port)) in (3_000..).zip(from) {
         let from: SocketAddr = from.parse().unwrap();
-        assert!(matches!(world.ask_from(from, samples::login(member, "pw", port)), Reply::LoggedIn(_)));
-        world.ask_from(from, publish(&[("a", 1)]));
+        world.log_in_from(device, member, from, port);
+        world.ask_from(device, from, publish(&[("a", 1)]));
     }
     let expected = [
         ("Bob", "127.9.9.9:5000"),

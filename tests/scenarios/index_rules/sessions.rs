@@ -9,45 +9,70 @@ use bittrickle_wire::Hex64;
 use bittrickle_wire::messages::{LoggedIn, RefusalCode, Reply, Request};
 use sha2::{Digest as _, Sha256};
 
-use super::{BOOT_ID, LAST_MOMENT, World, is_refused, local, publish, seconds, small_limits};
+use super::{
+    BOOT_ID, LAST_MOMENT, World, is_refused, key, local, publish, seconds, small_limits, without_clock,
+};
 
-/// BT-2.3-1
+/// BT-2.3-7, BT-2.3-8, BT-2.3-9
 #[test]
-fn a_login_starts_a_session_where_name_and_password_are_right() {
+fn a_login_starts_a_session_and_states_the_rhythm_and_the_clock() {
     let mut world = World::new();
-    for (member, password) in
-        [("alice", "wrong"), ("alice", "PW"), ("alice", "pw2"), ("Alice", "pw"), ("mallory", "pw")]
-    {
-        let reply = world.ask(2_000, samples::login(member, password, 2_000));
-        assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{member} {password}: {reply:?}");
-        assert_eq!(world.index.session_count(), 0);
-    }
-    let reply = world.ask(2_000, samples::login("alice", "pw", 2_000));
-    let expected = LoggedIn { boot_id: BOOT_ID, heartbeat_ms: 2_000, offline_after_ms: 7_000 };
+    world.wait(seconds(1.5));
+    let reply = world.ask(2_000, samples::login(2_000));
+    let expected =
+        LoggedIn { boot_id: BOOT_ID, clock_ms: 1_500, heartbeat_ms: 2_000, offline_after_ms: 7_000 };
     assert_eq!(reply, Reply::LoggedIn(expected));
     assert_eq!(world.index.session_count(), 1);
+    world.wait(seconds(2.25));
+    assert_eq!(world.heartbeat(2_000).clock_ms, 3_750);
 }
 
-/// BT-2.2-4, BT-2.3-1: a session is its address and port, and nothing else.
+/// BT-2.2-4, BT-2.2-6: a session is its device's, and neither its address nor its member makes it another's.
 #[test]
-fn a_request_from_an_address_without_a_session_is_refused_with_code_5() {
+fn a_request_of_a_device_without_a_session_is_refused_with_code_5() {
     let mut world = World::new();
     world.log_in(2_000, "alice");
-    let elsewhere: [SocketAddr; 3] =
-        [local(2_001), "127.0.0.2:2000".parse().unwrap(), "[::1]:2000".parse().unwrap()];
-    for (name, request) in samples::requests() {
-        for from in elsewhere {
-            let reply = world.ask_from(from, request.clone());
+    for (device, member, from) in [(2_001, "alice", local(2_000)), (2_002, "bob", local(2_002))] {
+        world.enrol(device, member);
+        for (name, request) in samples::requests() {
+            if matches!(request, Request::Login(_) | Request::Enrol(_)) {
+                continue;
+            }
+            let reply = world.ask_from(device, from, request.clone());
             match request {
-                Request::Login(_) => {
-                    assert!(is_refused(&reply, RefusalCode::AUTHENTICATION_FAILED), "{name}");
-                }
                 Request::Logout(_) => assert!(matches!(reply, Reply::LoggedOut(_)), "{name}"),
                 _ => assert!(is_refused(&reply, RefusalCode::NO_SESSION), "{name} from {from}: {reply:?}"),
             }
         }
     }
     assert_eq!((world.index.session_count(), world.index.publication_count()), (1, 0));
+}
+
+/// BT-2.2-6, BT-2.3-7: only a login moves it.
+#[test]
+fn a_session_is_its_devices_wherever_the_device_asks_from() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.publish(2_000, &[("a", 1)]);
+    for from in ["127.0.0.1:2001", "127.0.0.2:2000", "[::1]:2000"] {
+        let reply = world.ask_from(2_000, from.parse().unwrap(), super::heartbeat());
+        assert!(matches!(reply, Reply::HeartbeatReply(reply) if reply.offered == 1), "from {from}");
+    }
+    world.log_in(2_001, "bob");
+    assert_eq!(world.sources(2_001, "a"), [("alice".to_owned(), "127.0.0.1:2000".to_owned())]);
+}
+
+/// BT-2.11-1: what a server does before a request reaches the index is not the index's to do.
+#[test]
+fn an_enrolment_at_the_index_is_refused_and_changes_nothing() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    let before = world.view(2_000, &[]);
+    for device in [2_000, 2_001] {
+        let reply = world.ask(device, samples::enrol("bob", "pw"));
+        assert!(is_refused(&reply, RefusalCode::UNEXPECTED_KIND), "{reply:?}");
+    }
+    assert_eq!(world.view(2_000, &[]), before);
 }
 
 /// BT-2.3-4: to the nanosecond.
@@ -66,7 +91,7 @@ fn a_session_is_over_after_seven_seconds_of_silence() {
 #[test]
 fn any_request_of_a_session_is_a_sign_of_life() {
     for (name, request) in samples::requests() {
-        if matches!(request, Request::Login(_) | Request::Logout(_)) {
+        if matches!(request, Request::Login(_) | Request::Logout(_) | Request::Enrol(_)) {
             continue;
         }
         let mut world = World::with(Limits { publications_per_member: 1, ..Limits::default() });
@@ -99,14 +124,14 @@ fn a_sign_of_life_is_for_one_session_only() {
     for _ in 0..7 {
         world.wait(seconds(1.0));
         world.heartbeat(2_001);
-        world.ask(2_003, samples::login("alice", "wrong", 2_000));
+        world.ask(2_003, super::heartbeat());
     }
     assert!(!world.is_logged_in(2_000) && !world.is_logged_in(2_002) && world.is_logged_in(2_001));
 }
 
 /// BT-2.3-2
 #[test]
-fn a_second_login_of_the_same_member_keeps_the_session_and_its_offers() {
+fn a_second_login_of_the_same_device_keeps_the_session_and_its_offers() {
     let mut world = World::new();
     world.log_in(2_000, "alice");
     world.log_in(2_001, "bob");
@@ -118,22 +143,133 @@ fn a_second_login_of_the_same_member_keeps_the_session_and_its_offers() {
     assert_eq!(world.view(2_001, &["a", "b"]), seen);
 }
 
-/// BT-2.3-2: of another member, or with another transfer port.
+/// BT-2.3-4: a login that is refused keeps nobody's session, not even the device's own.
 #[test]
-fn a_login_from_the_same_address_that_differs_ends_the_old_session() {
-    for (member, port) in [("bob", 2_000), ("bob", 3_000), ("alice", 3_000)] {
-        let mut world = World::new();
-        world.log_in(2_000, "alice");
-        world.log_in(2_001, "carol");
-        world.publish(2_000, &[("a", 1)]);
-        let reply = world.ask(2_000, samples::login(member, "pw", port));
-        assert!(matches!(reply, Reply::LoggedIn(_)), "{member}: {reply:?}");
-        assert_eq!(world.index.session_count(), 2, "{member} {port}");
-        assert_eq!(world.heartbeat(2_000).offered, 0, "what the old session offered is not the new one's");
-        assert_eq!(world.hits(2_001, ""), [("a".to_owned(), Some(1), 1, 0)], "the publication stays");
-        world.publish(2_000, &[("b", 1)]);
-        assert_eq!(world.sources(2_001, "b"), [(member.to_owned(), format!("127.0.0.1:{port}"))]);
+fn a_refused_login_is_no_sign_of_life() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    for _ in 0..7 {
+        world.wait(seconds(1.0));
+        let reply = world.ask_from(2_000, "0.0.0.0:2000".parse().unwrap(), samples::login(2_000));
+        assert!(is_refused(&reply, RefusalCode::MALFORMED), "nobody can be sent there: {reply:?}");
     }
+    assert!(!world.is_logged_in(2_000));
+}
+
+/// BT-2.3-2, BT-2.2-5: the device has moved, or its file server has.
+#[test]
+fn a_second_login_from_elsewhere_keeps_what_is_on_offer_and_takes_the_new_address() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "carol");
+    world.publish(2_000, &[("a", 1), ("b", 2)]);
+    for (from, port, expected) in [
+        ("127.0.0.1:2000", 3_000, "127.0.0.1:3000"),
+        ("127.0.0.1:9", 3_000, "127.0.0.1:3000"),
+        ("10.1.2.3:4000", 3_000, "10.1.2.3:3000"),
+        ("[2001:db8::1]:4000", 65_535, "[2001:db8::1]:65535"),
+        ("127.0.0.1:2000", 2_000, "127.0.0.1:2000"),
+    ] {
+        world.log_in_from(2_000, "alice", from.parse().unwrap(), port);
+        assert_eq!((world.index.session_count(), world.heartbeat(2_000).offered), (2, 2));
+        assert_eq!(world.sources(2_001, "a"), [("alice".to_owned(), expected.to_owned())]);
+    }
+}
+
+/// BT-2.3-7, BT-2.3-3
+#[test]
+fn two_devices_of_one_member_have_a_session_each() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "alice");
+    world.log_in(2_002, "bob");
+    world.publish(2_000, &[("a", 1), ("both", 1)]);
+    world.publish(2_001, &[("both", 1)]);
+    assert_eq!((world.heartbeat(2_000).offered, world.heartbeat(2_001).offered), (2, 1));
+    assert_eq!(world.sources(2_002, "both").len(), 2);
+    assert_eq!(world.peers(2_002).members[..], [samples::entry("alice", 2)]);
+    world.log_out(2_000);
+    assert!(!world.is_logged_in(2_000) && world.is_logged_in(2_001));
+    assert_eq!(world.sources(2_002, "both"), [("alice".to_owned(), "127.0.0.1:2001".to_owned())]);
+}
+
+/// BT-2.3-7, BT-2.11-4: the device has been enrolled anew.
+#[test]
+fn a_login_of_the_same_device_as_another_member_ends_the_old_session() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "carol");
+    world.publish(2_000, &[("a", 1)]);
+    world.log_in(2_000, "bob");
+    assert_eq!(world.index.session_count(), 2);
+    assert_eq!(world.heartbeat(2_000).offered, 0, "what the old session offered is not the new one's");
+    assert_eq!(
+        world.hits(2_001, ""),
+        [("a".to_owned(), Some(1), 1, 0)],
+        "the publication stays, and is alice's"
+    );
+    world.publish(2_000, &[("b", 1)]);
+    assert_eq!(world.sources(2_001, "b"), [("bob".to_owned(), "127.0.0.1:2000".to_owned())]);
+    assert_eq!(world.peers(2_001).members[..], [samples::entry("bob", 1)]);
+}
+
+/// BT-6.2-9: what an operator ends is over at once, and only that.
+#[test]
+fn the_session_of_a_device_that_is_closed_is_over_and_no_other() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "alice");
+    world.log_in(2_002, "bob");
+    world.publish(2_000, &[("a", 1)]);
+    world.index.close_device(&key(2_000));
+    world.index.close_device(&key(2_009));
+    assert!(!world.is_logged_in(2_000) && world.is_logged_in(2_001) && world.is_logged_in(2_002));
+    assert_eq!(world.hits(2_002, ""), [("a".to_owned(), Some(1), 1, 0)]);
+    world.log_in(2_000, "alice");
+    assert_eq!(world.heartbeat(2_000).offered, 0, "it starts from nothing");
+}
+
+/// BT-6.2-9: sessions of both formats; the publications wait for the member.
+#[test]
+fn the_sessions_of_a_member_who_is_closed_are_over_and_the_publications_stay() {
+    for legacy in [false, true] {
+        let mut world = World::new();
+        if legacy {
+            assert!(world.legacy_log_in("alice", 2_000));
+            world.legacy_publish("alice", "a");
+        } else {
+            world.log_in(2_000, "alice");
+            world.log_in(2_001, "alice");
+            world.publish(2_001, &[("a", 1)]);
+        }
+        world.log_in(2_002, "bob");
+        assert_eq!(world.sources(2_002, "a").len(), 1);
+        world.index.close_member(&samples::member("alice"));
+        world.index.close_member(&samples::member("nobody"));
+        assert_eq!((world.index.session_count(), world.index.publication_count()), (1, 1));
+        assert_eq!((world.sources(2_002, "a").len(), world.locate(2_002, "a").members), (0, 1));
+        let lap = r#"{"type":"lap","username":"alice"}"#;
+        assert!(world.legacy("127.0.0.1", lap).contains("Unknown user"));
+    }
+}
+
+/// BT-6.2-9
+#[test]
+fn a_member_who_is_removed_leaves_nothing() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "alice");
+    world.log_in(2_002, "bob");
+    world.publish(2_000, &[("a", 1), ("both", 1)]);
+    world.publish(2_002, &[("both", 2)]);
+    world.log_out(2_001);
+    world.index.remove_member(&samples::member("alice"));
+    world.index.remove_member(&samples::member("alice"));
+    assert_eq!((world.index.session_count(), world.index.publication_count()), (1, 1));
+    assert_eq!(world.locate(2_002, "a").members, 0);
+    world.log_in(2_000, "alice");
+    assert_eq!(world.hits(2_000, ""), [("both".to_owned(), Some(2), 1, 1)]);
+    assert!(world.files(2_000).files.is_empty(), "who comes back under the same name is somebody new");
 }
 
 /// BT-2.3-2: one of the two peers has gone.
@@ -143,17 +279,19 @@ fn a_login_ends_the_members_other_session_with_the_same_transfer_address() {
     world.log_in(2_000, "alice");
     world.publish(2_000, &[("a", 1)]);
     world.log_in(2_002, "carol");
-    let reply = world.ask(2_001, samples::login("alice", "pw", 2_000));
-    assert!(matches!(reply, Reply::LoggedIn(_)));
+    world.log_in_from(2_001, "alice", local(2_001), 2_000);
     assert!(!world.is_logged_in(2_000) && world.is_logged_in(2_001));
     assert_eq!(world.sources(2_002, "a"), [], "the new session has not offered it yet");
 
-    let other_member = samples::login("bob", "pw", 2_000);
-    let other_ip = samples::login("alice", "pw", 2_000);
-    assert!(matches!(world.ask(2_003, other_member), Reply::LoggedIn(_)));
-    assert!(matches!(world.ask_from("127.0.0.2:2004".parse().unwrap(), other_ip), Reply::LoggedIn(_)));
+    world.log_in_from(2_003, "bob", local(2_003), 2_000);
+    world.log_in_from(2_004, "alice", "127.0.0.2:2004".parse().unwrap(), 2_000);
     assert!(world.is_logged_in(2_001), "another member's, and another address's, are other peers");
     assert_eq!(world.index.session_count(), 4);
+
+    world.publish(2_004, &[("b", 1)]);
+    world.log_in_from(2_004, "alice", local(2_004), 2_000);
+    assert!(!world.is_logged_in(2_001), "a device that moves to where another was takes its place");
+    assert_eq!((world.index.session_count(), world.heartbeat(2_004).offered), (3, 1));
 }
 
 /// BT-2.3-3, BT-5.3-2, BT-2.10-1
@@ -163,19 +301,25 @@ fn a_login_beyond_the_limits_is_refused_with_code_7_and_nothing_is_dropped() {
     world.log_in(2_000, "alice");
     world.log_in(2_001, "alice");
     world.publish(2_000, &[("a", 1)]);
-    let third = samples::login("alice", "pw", 2_002);
-    assert!(is_refused(&world.ask(2_002, third.clone()), RefusalCode::LIMIT_REACHED), "two of one member");
+    let third = world.ask(2_002, samples::login(2_002));
+    assert!(is_refused(&third, RefusalCode::LIMIT_REACHED), "two of one member: {third:?}");
     world.log_in(2_003, "bob");
     world.log_in(2_004, "carol");
     let before = world.view(2_003, &["a"]);
-    let fifth = world.ask(2_005, samples::login("dave", "pw", 2_005));
+    world.enrol(2_005, "dave");
+    let fifth = world.ask(2_005, samples::login(2_005));
     assert!(is_refused(&fifth, RefusalCode::LIMIT_REACHED), "four in all: {fifth:?}");
     assert_eq!(world.view(2_003, &["a"]), before);
 
     world.log_in(2_000, "alice");
+    world.log_in_from(2_000, "alice", local(2_000), 2_009);
     assert_eq!(world.index.session_count(), 4, "a login that is repeated takes no more room");
+    world.log_in_from(2_002, "alice", local(2_002), 2_009);
+    assert_eq!(world.index.session_count(), 4, "nor does one that ends another");
+    world.log_in(2_003, "dave");
+    assert_eq!(world.index.session_count(), 4, "nor does one of a device that has changed its member");
     world.log_out(2_001);
-    assert!(matches!(world.ask(2_002, third), Reply::LoggedIn(_)), "there is room again");
+    world.log_in(2_000, "alice");
     world.wait(seconds(7.0));
     for (port, member) in [(3_000, "alice"), (3_001, "bob"), (3_002, "carol"), (3_003, "dave")] {
         world.log_in(port, member);
@@ -189,7 +333,8 @@ fn legacy_sessions_count_among_all_sessions() {
     for (member, port) in [("alice", 2_000), ("bob", 2_001), ("carol", 2_002), ("dave", 2_003)] {
         assert!(world.legacy_log_in(member, port));
     }
-    let reply = world.ask(2_004, samples::login("zoë", "pw", 2_004));
+    world.enrol(2_004, "zoë");
+    let reply = world.ask(2_004, samples::login(2_004));
     assert!(is_refused(&reply, RefusalCode::LIMIT_REACHED), "{reply:?}");
     assert!(!world.legacy_log_in("zoë", 2_004));
     assert_eq!(world.index.session_count(), 4);
@@ -278,7 +423,7 @@ fn every_request_can_be_repeated() {
     world.log_in(2_001, "bob");
     world.publish(2_001, &[("b", 1)]);
     let steps = [
-        samples::login("alice", "pw", 2_000),
+        samples::login(2_000),
         publish(&[("a", 1), ("b", 2), ("c", 3), ("d", 4)]),
         super::heartbeat(),
         publish(&[("a", 5)]),
@@ -288,16 +433,14 @@ fn every_request_can_be_repeated() {
         super::unpublish(&["a", "c", "not there"]),
         Request::ListPeers(bittrickle_wire::messages::ListPeers { after: None }),
         Request::ListFiles(bittrickle_wire::messages::ListFiles { after: None }),
-        samples::login("alice", "wrong", 2_000),
-        samples::login("carol", "pw", 2_000),
         Request::Logout(bittrickle_wire::messages::Logout {}),
     ];
     for request in steps {
-        let first = world.ask(2_000, request.clone());
+        let first = without_clock(world.ask(2_000, request.clone()));
         let seen = world.view(2_001, &["a", "b", "c", "d"]);
         for _ in 0..4 {
             world.wait(Duration::from_millis(500));
-            assert_eq!(world.ask(2_000, request.clone()), first, "{request:?}");
+            assert_eq!(without_clock(world.ask(2_000, request.clone())), first, "{request:?}");
             assert_eq!(world.view(2_001, &["a", "b", "c", "d"]), seen, "{request:?}");
         }
     }
@@ -308,15 +451,26 @@ fn every_request_can_be_repeated() {
 fn an_address_that_is_handed_out_was_seen_by_the_index_itself() {
     let mut world = World::new();
     world.log_in(2_000, "alice");
-    for (from, port, expected) in [
-        ("127.0.0.9:4000", 5_000, "127.0.0.9:5000"),
-        ("[::1]:4001", 5_001, "[::1]:5001"),
-        ("127.1.2.3:4002", 65_535, "127.1.2.3:65535"),
+    for (device, from, port, expected) in [
+        (3_000, "127.0.0.9:4000", 5_000, "127.0.0.9:5000"),
+        (3_001, "[::1]:4001", 5_001, "[::1]:5001"),
+        (3_002, "127.1.2.3:4002", 65_535, "127.1.2.3:65535"),
     ] {
         let from: SocketAddr = from.parse().unwrap();
-        world.ask_from(from, samples::login("bob", "pw", port));
-        world.ask_from(from, publish(&[(&format!("{port}"), 1)]));
+        world.log_in_from(device, "bob", from, port);
+        world.ask_from(device, from, publish(&[(&format!("{port}"), 1)]));
         assert_eq!(world.sources(2_000, &format!("{port}")), [("bob".to_owned(), expected.to_owned())]);
+    }
+}
+
+/// BT-2.1-8, BT-2.2-5: whoever can't be reached by others is nobody's source.
+#[test]
+fn a_login_from_where_nobody_can_be_sent_is_refused_with_code_1() {
+    let mut world = World::new();
+    for from in ["0.0.0.0:4000", "224.0.0.1:4000", "255.255.255.255:4000", "[::]:4000", "[ff02::1]:4000"] {
+        let reply = world.ask_from(2_000, from.parse().unwrap(), samples::login(2_000));
+        assert!(is_refused(&reply, RefusalCode::MALFORMED), "{from}: {reply:?}");
+        assert_eq!(world.index.session_count(), 0);
     }
 }
 
