@@ -1,25 +1,43 @@
-//! `bittrickle-bench`: what a message costs to write and to read, and what the index costs beside a bare echo.
+//! `bittrickle-bench`: what a message costs to write and to read, what the index costs beside a bare echo, and what
+//! sealing costs.
 //!
 //! | module | what it measures |
 //! |---|---|
 //! | [`codec`] | nanoseconds a message, in both encodings, without a socket |
 //! | [`index`] | replies a second and CPU time of a real server, beside an echo of datagrams of the same sizes |
+//! | [`sealed`] | the same beside a server whose cipher does nothing; handshakes, returning devices, memory |
+//!
+//! What they share: [`server`] and [`echo`], each a [`process`] of its own; [`people`] and their [`client`]s; the [`load`]
+//! that speaks with a [`voice`], and what is [`measure`]d then.
 //!
 //! Figures go to stdout through [`report`], everything else to stderr. How to read them: `docs/performance.md`.
 
 mod catalog;
+mod cipher;
+mod client;
 mod codec;
+mod echo;
+mod handshake;
 mod index;
 mod interrupt;
+mod load;
+mod measure;
+mod people;
+mod process;
 mod report;
 mod samples;
+mod sealed;
+mod server;
+mod voice;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use index::{IndexError, process::Role};
+use index::IndexError;
+use process::Role;
 use report::{Report, ReportError};
+use sealed::SealedError;
 
 /// BitTrickle's benchmarks. Build them with --release, and keep the machine quiet while they run.
 #[derive(Debug, Parser)]
@@ -35,12 +53,15 @@ enum Benchmark {
     Codec(codec::Options),
     /// Replies a second and CPU time of a real index server, beside a bare echo
     Index(index::Options),
+    /// What sealing costs: heartbeats, packets, handshakes, returning devices, memory
+    Sealed(sealed::Options),
 }
 
 const EXAMPLE: &str = "\
 Example:
   cargo run --release -p bittrickle-bench -- codec
   cargo run --release -p bittrickle-bench -- index --seconds 5 --json
+  cargo run --release -p bittrickle-bench -- sealed heartbeat memory
 
 A figure that has a floor is followed by it and by the ratio of the two: ratios can be compared
 between machines, figures can't. With --json each line of stdout is one object with name, value,
@@ -51,6 +72,10 @@ unit, floor and ratio.";
 enum BenchError {
     #[error(transparent)]
     Index(#[from] IndexError),
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
+    #[error("the operating system has no handler for signals: {0}")]
+    Signals(#[from] std::io::Error),
     #[error(transparent)]
     Report(#[from] ReportError),
 }
@@ -81,8 +106,15 @@ fn run(benchmark: Benchmark) -> Result<(), BenchError> {
             report.finish()?;
         }
         Benchmark::Index(options) => {
+            interrupt::watch()?;
             let mut report = Report::to_stdout(options.json);
             index::run(&options, &mut report)?;
+            report.finish()?;
+        }
+        Benchmark::Sealed(options) => {
+            interrupt::watch()?;
+            let mut report = Report::to_stdout(options.json);
+            sealed::run(&options, &mut report)?;
             report.finish()?;
         }
     }

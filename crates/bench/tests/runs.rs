@@ -1,4 +1,4 @@
-//! Both benchmarks run to their end and print what scripts read. The figures themselves are nobody's promise here.
+//! All benchmarks run to their end and print what scripts read. The figures themselves are nobody's promise here.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
@@ -16,27 +16,74 @@ fn codec_measures_every_kind_in_every_encoding_that_carries_it() {
     let ratio = bincode["value"].as_f64().unwrap() / bincode["floor"].as_f64().unwrap();
     assert_eq!(bincode["floor"], figures["codec.search.json.decode"]["value"]);
     assert!((bincode["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
-    // 22 kinds in two encodings and 2 raw ones, written and read.
-    assert_eq!(figures.len(), 2 * (22 * 2 + 2));
+    // 24 kinds in two encodings and 2 raw ones, written and read.
+    assert_eq!(figures.len(), 2 * (24 * 2 + 2));
 }
 
 #[test]
 fn index_measures_every_scenario_beside_the_echo() {
     let figures = figures(&["index", "--seconds", "0.05", "--names", "1000", "--sessions", "17", "--json"]);
     for name in ["index.heartbeat", "index.search", "index.locate"] {
-        assert!(figures[name]["value"].as_f64().unwrap() > 0.0, "{name}");
-        assert!(figures[name]["floor"].as_f64().unwrap() > 0.0, "{name}");
-        assert_eq!(figures[name]["unit"], "replies/s");
-        assert_eq!(figures[&format!("{name}.cpu")]["unit"], "s/million");
+        check_rate(&figures, name);
     }
     assert_eq!(figures.len(), 6);
 }
 
 #[test]
+fn sealed_heartbeats_are_measured_beside_the_null_cipher() {
+    let figures = figures(&["sealed", "heartbeat", "--seconds", "0.05", "--sessions", "2", "--json"]);
+    check_rate(&figures, "sealed.heartbeat");
+    assert_eq!(figures.len(), 2);
+}
+
+#[test]
+fn sealed_packets_and_handshakes_are_measured() {
+    let arguments = ["sealed", "packet", "handshakes", "--seconds", "0.05", "--handshakes", "5", "--json"];
+    let figures = figures(&arguments);
+    for (name, unit) in [
+        ("sealed.packet", "ns"),
+        ("sealed.packet.aes_with_keys", "ns"),
+        ("sealed.handshakes", "handshakes/s/core"),
+    ] {
+        assert!(figures[name]["value"].as_f64().unwrap() > 0.0, "{name}");
+        assert_eq!(figures[name]["unit"], unit);
+    }
+    assert_eq!(figures.len(), 3);
+}
+
+#[test]
+fn sealed_devices_come_back_to_a_server_that_was_killed() {
+    let figures = figures(&["sealed", "return", "--devices", "20", "--json"]);
+    let back = &figures["sealed.return.20"];
+    assert!(back["value"].as_f64().unwrap() > 0.0 && back["unit"] == "s", "{back}");
+    assert_eq!(figures.len(), 1);
+}
+
+#[test]
+fn sealed_memory_is_told_by_parts() {
+    let figures = figures(&["sealed", "memory", "--memory-sessions", "1000", "--json"]);
+    for name in ["sealed.memory", "sealed.memory.sealing", "sealed.memory.index"] {
+        assert!(figures[name]["value"].as_f64().unwrap() > 0.0, "{name}");
+        assert_eq!(figures[name]["unit"], "bytes/session");
+    }
+    assert_eq!(figures.len(), 3);
+}
+
+#[test]
 fn a_wrong_command_line_is_explained() {
-    let output = bench(&["index", "--seconds", "none"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--seconds"));
+    for arguments in [["index", "--seconds", "none"], ["sealed", "--devices", "0"]] {
+        let output = bench(&arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&output.stderr).contains(arguments[1]), "{arguments:?}");
+    }
+}
+
+fn check_rate(figures: &BTreeMap<String, Value>, name: &str) {
+    for field in ["value", "floor"] {
+        assert!(figures[name][field].as_f64().is_some_and(|rate| rate > 0.0), "{name}: {field}");
+    }
+    assert_eq!(figures[name]["unit"], "replies/s");
+    assert_eq!(figures[&format!("{name}.cpu")]["unit"], "s/million");
 }
 
 fn figures(arguments: &[&str]) -> BTreeMap<String, Value> {

@@ -1,6 +1,5 @@
 //! The members whose files are searched and located: they publish once, then stay online beside the measurements.
 
-use std::net::SocketAddr;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -8,9 +7,12 @@ use std::time::Duration;
 use bittrickle_wire::Encoding;
 use bittrickle_wire::messages::{Heartbeat, Offer, Publish, Request};
 use bittrickle_wire::page::PageBuilder;
+use bittrickle_wire::seal::Aes256Gcm;
 
-use super::client::{Client, ClientError};
 use crate::catalog;
+use crate::client::{Client, ClientError};
+use crate::people::DEVICES_PER_MEMBER;
+use crate::server::Server;
 
 /// Members who are online and offer files. They log out by silence when this value is dropped.
 #[derive(Debug)]
@@ -19,8 +21,8 @@ pub(super) struct Publishers {
     heartbeats: Option<JoinHandle<()>>,
 }
 
-/// How many of them there are, each with one session.
-const PUBLISHERS: usize = 8;
+/// How many of them there are, each with one device.
+pub(super) const PUBLISHERS: usize = 8;
 
 /// Every name has one publisher, and each of these many a second one: as with real files, most names are rare.
 const SHARED_EVERY: usize = 3;
@@ -28,9 +30,9 @@ const SHARED_EVERY: usize = 3;
 /// How often each says that it is still there; the index waits for 7 s.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// The publishers' names.
-pub(super) fn members() -> impl Iterator<Item = String> {
-    (0..PUBLISHERS).map(|number| format!("publisher-{number}"))
+/// The publishers' devices: the first one of each member.
+pub(super) fn devices() -> impl Iterator<Item = usize> + Clone {
+    (0..PUBLISHERS).map(|number| number * DEVICES_PER_MEMBER)
 }
 
 impl Publishers {
@@ -38,10 +40,10 @@ impl Publishers {
     ///
     /// # Errors
     /// The server doesn't answer or refuses.
-    pub(super) fn publish(server: SocketAddr, names: usize) -> Result<Self, ClientError> {
+    pub(super) fn publish(server: &Server, names: usize) -> Result<Self, ClientError> {
         let mut clients = Vec::new();
-        for (number, member) in members().enumerate() {
-            let mut client = Client::log_in(server, &member, number)?;
+        for (number, device) in devices().enumerate() {
+            let mut client = Client::log_in(server, device)?;
             let own = |file: &usize| {
                 file % PUBLISHERS == number
                     || (file.is_multiple_of(SHARED_EVERY) && (file + 1) % PUBLISHERS == number)
@@ -76,7 +78,10 @@ impl Drop for Publishers {
 }
 
 /// Publishes file after file, as many in one request as fit.
-fn publish_all(client: &mut Client, offers: impl Iterator<Item = Offer>) -> Result<(), ClientError> {
+fn publish_all(
+    client: &mut Client<Aes256Gcm>,
+    offers: impl Iterator<Item = Offer>,
+) -> Result<(), ClientError> {
     let mut page = PageBuilder::new(Encoding::Bincode);
     for offer in offers {
         if let Err(offer) = page.push(offer) {

@@ -1,12 +1,11 @@
-//! What is measured: three kinds of request, each a list of datagrams that are sent in turn.
+//! What is measured: three kinds of request, each a list of requests that are sent in turn.
 
-use bittrickle_wire::limits::HEADER_BYTES;
 use bittrickle_wire::messages::{Heartbeat, Locate, Reply, Request, Search};
-use bittrickle_wire::{Encoding, Header, Kind};
-use bytes::BytesMut;
+use bittrickle_wire::seal::Cipher;
 
-use super::client::{Answer, Client, ClientError, encoded};
 use crate::catalog;
+use crate::client::{Answer, Client, ClientError};
+use crate::load::Exchange;
 
 /// One kind of request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,17 +16,6 @@ pub(crate) enum Scenario {
     Search,
     /// The sources of one name.
     Locate,
-}
-
-/// A request's datagram, whose request id is put in when it is sent, and the answer it must get.
-#[derive(Clone, Debug)]
-pub(super) struct Exchange {
-    /// What to send.
-    pub(super) request: BytesMut,
-    /// The answer's kind.
-    pub(super) reply_kind: Kind,
-    /// Bytes of the answer's datagram.
-    pub(super) reply_bytes: usize,
 }
 
 /// Why there is nothing to measure.
@@ -79,15 +67,18 @@ impl Scenario {
     ///
     /// # Errors
     /// The server doesn't answer, or hasn't got what was published.
-    pub(super) fn exchanges(self, client: &mut Client, names: usize) -> Result<Vec<Exchange>, ScenarioError> {
+    pub(super) fn exchanges<C: Cipher>(
+        self,
+        client: &mut Client<C>,
+        names: usize,
+    ) -> Result<Vec<Exchange>, ScenarioError> {
         let mut exchanges = Vec::new();
         for request in self.requests(names) {
-            let Answer { reply, bytes } = client.ask(request.clone())?;
+            let Answer { reply, request_bytes, reply_bytes } = client.ask(request.clone())?;
             if !self.is_answered_by(&reply) {
                 return Err(ScenarioError::Answer { scenario: self, reply: Box::new(reply) });
             }
-            let request = encoded(0, request);
-            exchanges.push(Exchange { request, reply_kind: reply.kind(), reply_bytes: bytes });
+            exchanges.push(Exchange { request, request_bytes, reply_kind: reply.kind(), reply_bytes });
         }
         Ok(exchanges)
     }
@@ -96,20 +87,10 @@ impl Scenario {
         match (self, reply) {
             (Self::Heartbeat, Reply::HeartbeatReply(_)) => true,
             (Self::Search, Reply::Found(found)) => found.hits.iter().any(|hit| hit.sources > 0),
-            (Self::Locate, Reply::Located(located)) => !located.sources.is_empty(),
+            (Self::Locate, Reply::Located(located)) => {
+                located.sources.iter().any(|source| source.access.is_some())
+            }
             _ => false,
         }
-    }
-}
-
-impl Exchange {
-    /// The same for the [echo](super::echo): as many bytes there and back. It sends the header back, so the request
-    /// declares the answer's kind and length.
-    pub(super) fn for_echo(&self) -> Self {
-        let mut echo = self.clone();
-        let payload_bytes = u32::try_from(self.reply_bytes - HEADER_BYTES).expect("a datagram is short");
-        let header = Header::new(self.reply_kind, Encoding::Bincode, 0, payload_bytes);
-        echo.request[..HEADER_BYTES].copy_from_slice(&header.to_bytes());
-        echo
     }
 }

@@ -1,4 +1,5 @@
-//! The server and the echo, each a process of its own that never outlives this one.
+//! This program once more: a server, the echo, or whatever else is measured in a process of its own that never outlives
+//! this one.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -7,18 +8,26 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use bittrickle_wire::seal::Aes256Gcm;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tempfile::TempDir;
 
-use super::echo;
+use crate::cipher::NullCipher;
+use crate::sealed::memory;
+use crate::{echo, server};
 
 /// What this program is told to be by its first argument, which no person types.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
-    /// The real server, with the arguments that follow.
+    /// The server without limits for requests, on the data folder that follows.
     Server,
+    /// The same with the null cipher.
+    NullServer,
+    /// The server as it is, with the arguments that follow.
+    Product,
     /// The bare echo.
     Echo,
+    /// A server without a socket, whose memory is measured; the arguments are those of [`memory::play`].
+    Memory,
 }
 
 /// A process that listens, ended when this value is dropped.
@@ -28,25 +37,14 @@ pub(crate) struct Process {
     address: SocketAddr,
 }
 
-/// A real server with members, and the folder that holds its files.
-#[derive(Debug)]
-pub(crate) struct Server {
-    // Before the folder: fields are dropped in this order, and the server writes there until it has ended.
-    process: Process,
-    _folder: TempDir,
-}
-
 /// Why a process can't be started or looked at.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProcessError {
-    /// The server's files can't be written.
-    #[error("can't write the server's files to a temporary folder: {0}; TMPDIR chooses another place")]
-    Folder(io::Error),
     /// The operating system starts no process.
     #[error("can't start this program a second time: {0}")]
     Start(io::Error),
     /// It has ended, or said nothing.
-    #[error("the {role:?} process did not say where it listens within {} s; what it did say stands above",
+    #[error("the {role:?} process did not say what it should within {} s; what it did say stands above",
             LISTENING_DEADLINE.as_secs())]
     Silent {
         /// Which one.
@@ -73,21 +71,23 @@ pub(crate) enum ProcessError {
 }
 
 /// How long a process may take until it listens.
-const LISTENING_DEADLINE: Duration = Duration::from_secs(10);
-
-/// The password of every member. The server listens on a loopback address, and ends with the benchmark.
-pub(crate) const PASSWORD: &str = "benchmark";
+const LISTENING_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Role {
+    const ALL: [Self; 5] = [Self::Server, Self::NullServer, Self::Product, Self::Echo, Self::Memory];
+
     /// The role that this first argument stands for.
     pub(crate) fn from_argument(argument: &OsStr) -> Option<Self> {
-        [Self::Server, Self::Echo].into_iter().find(|role| argument == role.argument())
+        Self::ALL.into_iter().find(|role| argument == role.argument())
     }
 
     fn argument(self) -> &'static str {
         match self {
             Self::Server => "@server",
+            Self::NullServer => "@null-server",
+            Self::Product => "@product",
             Self::Echo => "@echo",
+            Self::Memory => "@memory",
         }
     }
 
@@ -95,12 +95,22 @@ impl Role {
     pub(crate) fn play(self, arguments: impl Iterator<Item = OsString>) -> ExitCode {
         end_with_starter();
         match self {
-            Self::Server => {
+            Self::Server => server::play::<Aes256Gcm>(arguments),
+            Self::NullServer => server::play::<NullCipher>(arguments),
+            Self::Product => {
                 let program = OsString::from("bittrickle-server");
                 bittrickle_server::cli::run(std::iter::once(program).chain(arguments))
             }
             Self::Echo => echo::run(),
+            Self::Memory => memory::play(arguments),
         }
+    }
+
+    /// This program in this role. Its stdin is a pipe: when that is closed, it ends.
+    pub(crate) fn command(self) -> Result<Command, ProcessError> {
+        let mut command = Command::new(std::env::current_exe().map_err(ProcessError::Start)?);
+        command.arg(self.argument()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Ok(command)
     }
 }
 
@@ -112,50 +122,13 @@ fn end_with_starter() {
     });
 }
 
-impl Server {
-    /// Starts a server on any free loopback port.
-    ///
-    /// # Errors
-    /// Its files can't be written, or it doesn't start.
-    pub(crate) fn start(members: &[String]) -> Result<Self, ProcessError> {
-        let folder =
-            tempfile::Builder::new().prefix("bittrickle-bench-").tempdir().map_err(ProcessError::Folder)?;
-        let credentials = folder.path().join("credentials");
-        let lines: String = members.iter().map(|member| format!("{member} {PASSWORD}\n")).collect();
-        std::fs::write(&credentials, lines).map_err(ProcessError::Folder)?;
-        let data = folder.path().join("data");
-        let arguments: [&OsStr; 6] = [
-            "--listen".as_ref(),
-            "127.0.0.1:0".as_ref(),
-            "--data-dir".as_ref(),
-            data.as_os_str(),
-            "--credentials".as_ref(),
-            credentials.as_os_str(),
-        ];
-        let process = Process::start(Role::Server, &arguments)?;
-        Ok(Self { process, _folder: folder })
-    }
-
-    /// Its process.
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
-    }
-}
-
 impl Process {
-    /// Starts the echo.
+    /// Starts a process, and waits until it says where it listens.
     ///
     /// # Errors
     /// It doesn't start.
-    pub(crate) fn start_echo() -> Result<Self, ProcessError> {
-        Self::start(Role::Echo, &[])
-    }
-
-    fn start(role: Role, arguments: &[&OsStr]) -> Result<Self, ProcessError> {
-        let program = std::env::current_exe().map_err(ProcessError::Start)?;
-        let mut command = Command::new(program);
-        command.arg(role.argument()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(ProcessError::Start)?;
+    pub(crate) fn start(role: Role, arguments: &[&OsStr]) -> Result<Self, ProcessError> {
+        let mut child = role.command()?.args(arguments).spawn().map_err(ProcessError::Start)?;
         let stdout = child.stdout.take().expect("stdout was asked to be a pipe");
         // Guarded from here on, also while its address isn't known.
         let mut process = Self { child, address: SocketAddr::from(([127, 0, 0, 1], 0)) };

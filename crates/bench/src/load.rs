@@ -6,41 +6,60 @@
 
 use std::io;
 use std::net::UdpSocket;
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::limits::{DATAGRAM_BYTES_MAX, HEADER_BYTES};
-use bittrickle_wire::{Header, Kind};
+use bittrickle_wire::Kind;
+use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
+use bittrickle_wire::messages::Request;
+use bittrickle_wire::seal::{KeysUsedUp, OpenError};
+use bytes::BytesMut;
 
-use super::client::MEASURED_REQUEST_IDS;
-use super::scenario::Exchange;
+use crate::client::MEASURED_REQUEST_IDS;
 use crate::interrupt;
+use crate::voice::{Heard, Voice};
+
+/// A request, and the answer that it must get.
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    /// What to ask.
+    pub(crate) request: Request,
+    /// Bytes of its datagram.
+    pub(crate) request_bytes: usize,
+    /// The answer's kind.
+    pub(crate) reply_kind: Kind,
+    /// Bytes of the answer's datagram.
+    pub(crate) reply_bytes: usize,
+}
 
 /// Sends requests and counts their answers.
 #[derive(Debug)]
-pub(super) struct Load<'a> {
-    lanes: Vec<Lane<'a>>,
-    exchanges: Vec<Exchange>,
+pub(crate) struct Load<'a, V> {
+    lanes: Vec<Lane<'a, V>>,
+    exchanges: &'a [Exchange],
     next_exchange: usize,
     sending: bool,
     counts: Counts,
+    /// What is sent and what is received: the same memory again and again.
+    out: BytesMut,
+    datagram: BytesMut,
     /// When an answer came last.
     heard_at: Instant,
 }
 
 /// What came of the requests so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     /// Answers of the expected kind and length.
-    pub(super) replies: u64,
+    pub(crate) replies: u64,
     /// Requests that were sent again because no answer came in time.
-    pub(super) repeats: u64,
+    pub(crate) repeats: u64,
 }
 
-/// One socket and its requests in flight.
+/// One socket, what is spoken over it, and its requests in flight.
 #[derive(Debug)]
-struct Lane<'a> {
+struct Lane<'a, V> {
     socket: &'a UdpSocket,
+    voice: V,
     slots: Vec<Slot>,
 }
 
@@ -81,16 +100,22 @@ pub(crate) enum LoadError {
     /// Not a frame.
     #[error("an answer that is no frame")]
     NoFrame,
+    /// Not sealed with this session's keys, or seen before.
+    #[error("an answer that can't be opened: {0}")]
+    Open(#[from] OpenError),
+    /// The session is at its end.
+    #[error(transparent)]
+    KeysUsedUp(#[from] KeysUsedUp),
     /// Ctrl-C or SIGTERM.
     #[error("interrupted")]
     Interrupted,
 }
 
 /// Most requests in flight on one socket.
-pub(super) const SLOTS_MAX: u32 = 64;
+pub(crate) const SLOTS_MAX: u32 = 64;
 
-/// Where a frame has its request id (BT-1.2-1).
-const REQUEST_ID: Range<usize> = 4..8;
+/// How much longer or shorter an answer may be than the one before: a clock in it takes more bytes as time goes on.
+const REPLY_BYTES_MORE: usize = 8;
 
 /// When a request counts as lost. Far above any queue's delay.
 const REPEAT_AFTER: Duration = Duration::from_millis(200);
@@ -109,19 +134,20 @@ const REST_BELOW_PART: usize = 8;
 /// How long the last answers may take when no more requests are sent.
 const SETTLE: Duration = Duration::from_millis(500);
 
-impl<'a> Load<'a> {
+impl<'a, V: Voice> Load<'a, V> {
     /// A load over these sockets, with `window` requests in flight on each.
     ///
     /// # Errors
     /// A socket fails.
-    pub(super) fn new(
-        sockets: impl Iterator<Item = &'a UdpSocket>,
-        exchanges: Vec<Exchange>,
+    pub(crate) fn new(
+        sockets: impl Iterator<Item = (&'a UdpSocket, V)>,
+        exchanges: &'a [Exchange],
         window: usize,
     ) -> Result<Self, LoadError> {
         let now = Instant::now();
         let slot = Slot { turn: 0, exchange: 0, sent_at: now, open: false };
-        let lanes: Vec<_> = sockets.map(|socket| Lane { socket, slots: vec![slot; window] }).collect();
+        let lane = |(socket, voice)| Lane { socket, voice, slots: vec![slot; window] };
+        let lanes: Vec<_> = sockets.map(lane).collect();
         for lane in &lanes {
             lane.socket.set_nonblocking(true)?;
         }
@@ -131,12 +157,14 @@ impl<'a> Load<'a> {
             next_exchange: 0,
             sending: true,
             counts: Counts::default(),
+            out: BytesMut::new(),
+            datagram: BytesMut::new(),
             heard_at: now,
         })
     }
 
     /// What came of the requests so far.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.counts
     }
 
@@ -144,7 +172,7 @@ impl<'a> Load<'a> {
     ///
     /// # Errors
     /// Answers stay away or are wrong, or somebody wants the program to end.
-    pub(super) fn run_until(&mut self, end: Instant) -> Result<(), LoadError> {
+    pub(crate) fn run_until(&mut self, end: Instant) -> Result<(), LoadError> {
         self.sending = true;
         self.open_windows()?;
         let enough = (self.lanes.len() * self.lanes[0].slots.len()).div_ceil(REST_BELOW_PART);
@@ -168,7 +196,7 @@ impl<'a> Load<'a> {
     ///
     /// # Errors
     /// As for [`run_until`](Self::run_until).
-    pub(super) fn settle(&mut self) -> Result<(), LoadError> {
+    pub(crate) fn settle(&mut self) -> Result<(), LoadError> {
         self.sending = false;
         let end = Instant::now() + SETTLE;
         while self.lanes.iter().any(|lane| lane.slots.iter().any(|slot| slot.open)) {
@@ -209,16 +237,17 @@ impl<'a> Load<'a> {
     }
 
     fn receive(&mut self, lane: usize, now: Instant) -> Result<usize, LoadError> {
-        let mut datagram = [0; DATAGRAM_BYTES_MAX + 1];
         let mut answered = 0;
         // More than a whole window is not on its way, so that the call which finds nothing is often saved.
         while answered < self.lanes[lane].slots.len() {
-            let bytes = match self.lanes[lane].socket.recv(&mut datagram) {
+            self.datagram.resize(DATAGRAM_BYTES_MAX + 1, 0);
+            let bytes = match self.lanes[lane].socket.recv(&mut self.datagram) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
             };
-            if let Some(slot) = self.accept(lane, &datagram[..bytes])? {
+            self.datagram.truncate(bytes);
+            if let Some(slot) = self.accept(lane)? {
                 answered += 1;
                 if self.sending {
                     self.send_next(lane, slot, now)?;
@@ -229,19 +258,21 @@ impl<'a> Load<'a> {
     }
 
     /// The slot whose request this answers; `None` for the second answer to a request that was repeated.
-    fn accept(&mut self, lane: usize, datagram: &[u8]) -> Result<Option<usize>, LoadError> {
-        let header = datagram.first_chunk::<HEADER_BYTES>().and_then(Header::parse);
-        let header = header.ok_or(LoadError::NoFrame)?;
-        let number = (header.request_id % SLOTS_MAX) as usize;
+    fn accept(&mut self, lane: usize) -> Result<Option<usize>, LoadError> {
+        let bytes = self.datagram.len();
+        let Some(Heard { request_id, kind }) = self.lanes[lane].voice.hear(&mut self.datagram)? else {
+            return Ok(None);
+        };
+        let number = (request_id % SLOTS_MAX) as usize;
         let Some(slot) = self.lanes[lane].slots.get_mut(number) else { return Ok(None) };
-        if !slot.open || header.request_id != request_id(number, slot.turn) {
+        if !slot.open || request_id != self::request_id(number, slot.turn) {
             return Ok(None);
         }
         let expected = &self.exchanges[slot.exchange];
-        if header.kind != expected.reply_kind || datagram.len() != expected.reply_bytes {
+        if kind != expected.reply_kind || bytes.abs_diff(expected.reply_bytes) > REPLY_BYTES_MORE {
             return Err(LoadError::Answer {
-                kind: header.kind,
-                bytes: datagram.len(),
+                kind,
+                bytes,
                 expected_kind: expected.reply_kind,
                 expected_bytes: expected.reply_bytes,
             });
@@ -259,11 +290,11 @@ impl<'a> Load<'a> {
     }
 
     fn send(&mut self, lane: usize, number: usize) -> Result<(), LoadError> {
-        let lane = &self.lanes[lane];
+        let lane = &mut self.lanes[lane];
         let slot = lane.slots[number];
-        let request = &mut self.exchanges[slot.exchange].request;
-        request[REQUEST_ID].copy_from_slice(&request_id(number, slot.turn).to_be_bytes());
-        match lane.socket.send(request) {
+        self.out.clear();
+        lane.voice.say(&self.exchanges[slot.exchange], request_id(number, slot.turn), &mut self.out)?;
+        match lane.socket.send(&self.out) {
             Ok(_) => Ok(()),
             // As good as lost: it will be repeated.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
@@ -271,7 +302,7 @@ impl<'a> Load<'a> {
         }
     }
 
-    /// Sends what was lost again, with its old request id, and gives up when nothing is heard any more.
+    /// Asks again what was lost, with its old request id, and gives up when nothing is heard any more.
     fn look_after_lost(&mut self, now: Instant) -> Result<(), LoadError> {
         if interrupt::requested() {
             return Err(LoadError::Interrupted);

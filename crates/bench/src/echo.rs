@@ -12,7 +12,7 @@ use bittrickle_wire::limits::{DATAGRAM_BYTES_MAX, HEADER_BYTES};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// Answers until the process is ended.
-pub(super) fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     match serve() {
         Ok(never) => match never {},
         Err(error) => {

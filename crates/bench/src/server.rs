@@ -1,0 +1,197 @@
+//! The server that is measured, and the folder that it keeps its members in.
+//!
+//! It is the real one, from the socket to the store, but for its limits on how often one session may ask and one address
+//! may make handshakes: a benchmark asks more often than any member may. No switch of the product lifts them.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bittrickle_server::access::LegacyAccess;
+use bittrickle_server::accounts::{Membership, MembershipError, PasswordHash};
+use bittrickle_server::data_dir::{DataDir, DataDirError};
+use bittrickle_server::index::{self, Index};
+use bittrickle_server::responder::{Identity, Responder};
+use bittrickle_server::sealing::{Limits, Rate};
+use bittrickle_server::server_key::{self, ServerKeyError};
+use bittrickle_server::store::{Store, StoreError};
+use bittrickle_server::udp;
+use bittrickle_wire::seal::{Cipher, PublicKey};
+use bittrickle_wire::{Hex64, Password};
+use tempfile::TempDir;
+use tokio::net::UdpSocket;
+
+use crate::people;
+use crate::process::{Process, ProcessError, Role};
+
+/// A server's data folder, in a temporary place.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    key: PublicKey,
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+/// A running server, and the folder that holds its files.
+#[derive(Debug)]
+pub(crate) struct Server {
+    // Before the folder: fields are dropped in this order, and the server writes there until it has ended.
+    process: Process,
+    folder: DataFolder,
+}
+
+/// Why a server can't be prepared or doesn't run.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServerError {
+    /// There is no temporary folder.
+    #[error("can't make a temporary folder: {0}; TMPDIR chooses another place")]
+    Folder(io::Error),
+    /// The data folder isn't acceptable.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The server's key can't be made.
+    #[error(transparent)]
+    Key(#[from] ServerKeyError),
+    /// The store takes no members.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The accounts don't start.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// The process doesn't run.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The operating system refuses what a server needs, randomness for instance.
+    #[error("the operating system refuses what a server needs: {0}")]
+    System(#[from] io::Error),
+}
+
+/// As often as anybody can ask. The most that a rate can say.
+const UNLIMITED: Rate = Rate { per_second: 4_000_000, burst: 4_000_000 };
+
+/// The limits of the server that is measured.
+pub(crate) fn lifted_limits() -> Limits {
+    Limits {
+        handshakes: UNLIMITED,
+        queries: UNLIMITED,
+        batches: UNLIMITED,
+        others: UNLIMITED,
+        ..Limits::default()
+    }
+}
+
+impl DataFolder {
+    /// A folder whose store knows these devices and their members. All members have one password, hashed once: nobody
+    /// needs it.
+    ///
+    /// # Errors
+    /// It can't be written.
+    pub(crate) fn with_devices(devices: impl Iterator<Item = usize> + Clone) -> Result<Self, ServerError> {
+        let folder = tempfile::Builder::new().prefix("bittrickle-bench-").tempdir();
+        let folder = folder.map_err(ServerError::Folder)?;
+        let path = folder.path().join("data");
+        let data_dir = Arc::new(DataDir::open(&path, Duration::ZERO)?);
+        let key = server_key::load(data_dir.path())?.public();
+        let store = Store::open(data_dir)?;
+        let password = Password::new("benchmark").expect("a short word");
+        let hash = PasswordHash::of(&password).map_err(io::Error::other)?;
+        let mut members: Vec<_> = devices.clone().map(people::member_of).collect();
+        members.dedup();
+        store.import(members.into_iter().map(|member| (member, hash.clone())).collect(), 0)?;
+        for device in devices {
+            store.add_device(people::key_of(device).public(), &people::member_of(device), 0)?;
+        }
+        Ok(Self { key, path, _folder: folder })
+    }
+
+    /// The server's key.
+    pub(crate) fn key(&self) -> PublicKey {
+        self.key
+    }
+
+    /// Starts the server as it is, limits included, on this address.
+    ///
+    /// # Errors
+    /// It doesn't start.
+    pub(crate) fn start_product(&self, listen: SocketAddr) -> Result<Process, ProcessError> {
+        let listen = listen.to_string();
+        let arguments: [&OsStr; 6] = [
+            "--listen".as_ref(),
+            listen.as_ref(),
+            "--data-dir".as_ref(),
+            self.path.as_ref(),
+            "--legacy".as_ref(),
+            "off".as_ref(),
+        ];
+        Process::start(Role::Product, &arguments)
+    }
+}
+
+impl Server {
+    /// Starts a server that knows these devices, on any free loopback port.
+    ///
+    /// # Errors
+    /// Its files can't be written, or it doesn't start.
+    pub(crate) fn start(
+        role: Role,
+        devices: impl Iterator<Item = usize> + Clone,
+    ) -> Result<Self, ServerError> {
+        let folder = DataFolder::with_devices(devices)?;
+        let process = Process::start(role, &[folder.path.as_ref()])?;
+        Ok(Self { process, folder })
+    }
+
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its key.
+    pub(crate) fn key(&self) -> PublicKey {
+        self.folder.key
+    }
+}
+
+/// Is the server on this data folder until the process is ended.
+pub(crate) fn play<C: Cipher>(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let Some(data_dir) = arguments.next().map(PathBuf::from) else { return ExitCode::FAILURE };
+    match serve::<C>(&data_dir) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the server can't go on: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve<C: Cipher>(data_dir: &Path) -> Result<(), ServerError> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve_on_runtime::<C>(data_dir))
+}
+
+/// As the product does it.
+async fn serve_on_runtime<C: Cipher>(data_dir: &Path) -> Result<(), ServerError> {
+    let data_dir = Arc::new(DataDir::open(data_dir, Duration::ZERO)?);
+    let secret = server_key::load(data_dir.path())?;
+    let store = Store::open(data_dir)?;
+    let Membership { notices, accounts, directory, key } = Membership::start(store, secret)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    announce(socket.local_addr()?)?;
+    let index = Index::new(Instant::now(), Hex64(1), index::Limits::default());
+    let identity = Identity { secret: key, directory, seed: [1; 32] };
+    let legacy: LegacyAccess = "off".parse().expect("nobody");
+    let responder = Responder::<C>::new(index, identity, lifted_limits(), legacy);
+    let members = udp::Members { accounts, notices };
+    udp::serve(socket, responder, members, std::future::pending()).await?;
+    Ok(())
+}
+
+fn announce(address: SocketAddr) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on {address}")?;
+    stdout.flush()
+}
