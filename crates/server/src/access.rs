@@ -1,4 +1,4 @@
-//! Which addresses may speak what, until sessions are sealed (BT-1.8, BT-4.1-5).
+//! Which addresses may speak the legacy format, which is in clear (BT-4.1-5).
 #![deny(clippy::disallowed_methods)]
 
 use std::fmt;
@@ -26,12 +26,6 @@ impl LegacyAccess {
     pub fn allows(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(&ip))
     }
-}
-
-/// Whether frames outside a seal are taken from this address. There is no switch that changes it.
-#[must_use]
-pub fn frames_allowed(ip: IpAddr) -> bool {
-    ip.is_loopback()
 }
 
 impl FromStr for LegacyAccess {

@@ -1,20 +1,9 @@
-//! Who is a member: the credentials file of `name password` lines, as the original has it.
-//!
-//! Passwords are kept as SHA-256 digests, so that comparing them takes the same time whatever they share with the right
-//! one, and memory doesn't hold them. This is no protection of the file: it holds them in clear.
+//! The original's credentials file: `name password` lines, in clear. It is read once, to import its members.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use bittrickle_wire::{MemberName, Password, TextError};
-use sha2::{Digest as _, Sha256};
-
-/// The members and their passwords.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    members: BTreeMap<Arc<MemberName>, [u8; 32]>,
-}
 
 /// Why a credentials file is not acceptable. The operator's to mend.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -93,72 +82,24 @@ fn parse_line(line: usize, text: &str) -> Result<(MemberName, Password), Credent
     Ok((name, password))
 }
 
-impl Credentials {
-    /// Reads a credentials file: see [`parse_lines`].
-    ///
-    /// # Errors
-    /// The first line that is not acceptable.
-    pub fn parse(file: &str) -> Result<Self, CredentialsError> {
-        Ok(Self::new(&parse_lines(file)?))
-    }
-
-    /// These members and passwords.
-    #[must_use]
-    pub fn new(members: &[(MemberName, Password)]) -> Self {
-        let entry =
-            |(name, password): &(MemberName, Password)| (Arc::new(name.clone()), digest(password.as_str()));
-        Self { members: members.iter().map(entry).collect() }
-    }
-
-    /// The member of this name, if the password is theirs.
-    #[must_use]
-    pub fn check(&self, name: &MemberName, password: &str) -> Option<Arc<MemberName>> {
-        let (member, expected) = self.members.get_key_value(name)?;
-        (digest(password) == *expected).then(|| Arc::clone(member))
-    }
-
-    /// The member of this name.
-    #[must_use]
-    pub fn member(&self, name: &str) -> Option<Arc<MemberName>> {
-        let name = MemberName::new(name).ok()?;
-        self.members.get_key_value(&name).map(|(member, _)| Arc::clone(member))
-    }
-
-    /// How many members there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.members.len()
-    }
-
-    /// Whether there is no member: then nobody can log in.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-}
-
-fn digest(password: &str) -> [u8; 32] {
-    Sha256::digest(password.as_bytes()).into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_and_passwords_are_read_line_by_line() {
-        let credentials = Credentials::parse("alice wonderland\r\n\nbob  builder\n").unwrap();
-        let bob = MemberName::new("bob").unwrap();
-        let pairs = parse_lines("alice wonderland\nbob builder\n").unwrap();
-        assert_eq!((pairs.len(), pairs[1].1.as_str()), (2, "builder"));
-        assert_eq!(credentials.len(), 2);
-        assert!(credentials.check(&bob, "builder").is_some());
-        assert!(credentials.check(&bob, "wonderland").is_none());
+        let members = parse_lines("alice wonderland\r\n\nbob  builder\n").unwrap();
+        let pair = |(name, password): &(MemberName, Password)| {
+            (name.as_str().to_owned(), password.as_str().to_owned())
+        };
+        let expected = [("alice", "wonderland"), ("bob", "builder")];
+        let expected = expected.map(|(name, password)| (name.to_owned(), password.to_owned()));
+        assert_eq!(members.iter().map(pair).collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn a_line_that_is_not_a_name_and_a_password_is_named_by_its_number() {
-        let error = |text| Credentials::parse(text).unwrap_err();
+        let error = |text| parse_lines(text).unwrap_err();
         assert_eq!(error("a b\n secret"), CredentialsError::NoName { line: 2 });
         assert_eq!(error("alice"), CredentialsError::NoPassword { line: 1 });
         assert_eq!(error("alice two words"), CredentialsError::TooManyWords { line: 1 });

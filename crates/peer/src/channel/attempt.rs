@@ -31,7 +31,7 @@ pub(super) enum Step {
 }
 
 /// How often `Initiate` is sent before its cookie is taken for one that the server doesn't know any more.
-const INITIATES_MAX: u32 = 2;
+const INITIATES_MAX: u32 = 3;
 
 impl Attempt {
     /// Says hello.

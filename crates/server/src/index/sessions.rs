@@ -9,6 +9,7 @@ use std::time::Instant;
 use bittrickle_wire::messages::name_digest;
 use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{FileName, MemberName, SourceAddress};
+use slab::Slab;
 
 use super::{LEGACY_OFFLINE_AFTER, OFFLINE_AFTER};
 
@@ -51,8 +52,10 @@ struct Offers {
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     next_id: u64,
-    by_id: HashMap<SessionId, Session>,
-    by_device: HashMap<PublicKey, SessionId>,
+    /// The sessions themselves. The maps hold their places only: a map keeps an eighth to a half of its own empty.
+    places: Slab<Session>,
+    by_id: HashMap<SessionId, u32>,
+    by_device: HashMap<PublicKey, u32>,
     by_member: BTreeMap<Arc<MemberName>, Vec<SessionId>>,
     /// When to look at each session next: never later than its end. A sign of life moves the end, not this.
     by_look: BinaryHeap<Reverse<(Instant, SessionId)>>,
@@ -115,19 +118,21 @@ impl Sessions {
         let id = SessionId(self.next_id);
         self.next_id += 1;
         let member = Arc::clone(member);
-        if let Speaks::Frames(device) = speaks {
-            self.by_device.insert(device, id);
-        }
         self.by_member.entry(Arc::clone(&member)).or_default().push(id);
         let session = Session { id, member, speaks, source, offers: None, heard_at: now };
         self.by_look.push(Reverse((session.over_at(), id)));
-        self.by_id.insert(id, session);
+        let place = u32::try_from(self.places.insert(session)).expect("sessions are limited to fewer");
+        self.by_id.insert(id, place);
+        if let Speaks::Frames(device) = speaks {
+            self.by_device.insert(device, place);
+        }
         id
     }
 
     /// Ends a session. What it has offered is not on offer any more: its id stands for nobody (BT-2.6-6).
     pub(super) fn close(&mut self, id: SessionId) {
-        let Some(session) = self.by_id.remove(&id) else { return };
+        let Some(place) = self.by_id.remove(&id) else { return };
+        let session = self.places.remove(place as usize);
         if let Speaks::Frames(device) = session.speaks {
             self.by_device.remove(&device);
         }
@@ -144,7 +149,7 @@ impl Sessions {
         while let Some(Reverse((_, id))) = self.by_look.peek().copied().filter(|Reverse((at, _))| *at <= now)
         {
             self.by_look.pop();
-            match self.by_id.get(&id).map(Session::over_at) {
+            match self.session(id).map(Session::over_at) {
                 Some(over_at) if over_at > now => self.by_look.push(Reverse((over_at, id))),
                 Some(_) => self.close(id),
                 None => {}
@@ -158,26 +163,26 @@ impl Sessions {
 
     /// Notes a sign of life.
     pub(super) fn touch(&mut self, now: Instant, id: SessionId) {
-        if let Some(session) = self.by_id.get_mut(&id) {
+        if let Some(session) = self.session_mut(id) {
             session.heard_at = now;
         }
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
-        self.by_id.get(&id)
+        self.places.get(*self.by_id.get(&id)? as usize)
     }
 
     pub(super) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.by_id.get_mut(&id)
+        self.places.get_mut(*self.by_id.get(&id)? as usize)
     }
 
     pub(super) fn of_device(&self, device: &PublicKey) -> Option<&Session> {
-        self.by_id.get(self.by_device.get(device)?)
+        self.places.get(*self.by_device.get(device)? as usize)
     }
 
     /// The member's sessions, in the order of their logins.
     pub(super) fn of_member(&self, member: &MemberName) -> impl Iterator<Item = &Session> {
-        self.by_member.get(member).into_iter().flatten().filter_map(|id| self.by_id.get(id))
+        self.by_member.get(member).into_iter().flatten().filter_map(|id| self.session(*id))
     }
 
     /// The member's legacy session; there is never more than one.

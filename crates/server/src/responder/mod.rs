@@ -167,7 +167,7 @@ impl<C: Cipher> Responder<C> {
     ) {
         match Datagram::parse(datagram) {
             Ok(Datagram::Hello(hello)) => self.respond_to_hello(now, from, &hello, out),
-            Ok(Datagram::Initiate(initiate)) => self.queue_handshake(now, from, initiate),
+            Ok(Datagram::Initiate(initiate)) => self.queue_handshake(now, from, initiate, out),
             Ok(Datagram::Sealed(sealed)) => self.respond_to_sealed(now, from, sealed, datagram, out),
             Ok(Datagram::Retry(_) | Datagram::Accept(_) | Datagram::Reset(_)) => {
                 self.counters.unexpected_replies += 1;

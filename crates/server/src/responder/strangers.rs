@@ -25,11 +25,21 @@ impl<C: Cipher> Responder<C> {
         Retry { device_index, nonce, cookie, server_key: self.key }.write(out);
     }
 
-    pub(super) fn queue_handshake(&mut self, now: Instant, from: SocketAddr, initiate: Initiate) {
+    pub(super) fn queue_handshake(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        initiate: Initiate,
+        out: &mut BytesMut,
+    ) {
         let now_ms = self.index.clock_ms(now);
         let elapsed = Duration::from_millis(now_ms);
         if self.cookies.check(elapsed, from, &initiate.nonce, &initiate.cookie).is_err() {
             self.counters.bad_cookies += 1;
+        } else if let Some(accept) = self.table.answered(from, &initiate.nonce) {
+            // Sent again because the answer was slow, or got lost.
+            self.counters.waiting += 1;
+            accept.write(out);
         } else if self.handshakes.push(now_ms, from, initiate).is_err() {
             self.counters.handshakes_shed += 1;
         } else {
@@ -46,7 +56,8 @@ impl<C: Cipher> Responder<C> {
     /// Answers the handshake that has waited longest: says to whom, and appends the answer to `out` if there is one.
     /// To be called between bursts of datagrams: heartbeats come first.
     pub fn next_handshake(&mut self, now: Instant, out: &mut BytesMut) -> Option<SocketAddr> {
-        let (from, initiate) = self.handshakes.pop()?;
+        let now_ms = self.index.clock_ms(now);
+        let (from, initiate) = self.handshakes.pop(now_ms)?;
         let Ok(accepting) = Accepting::new(&self.secret, &initiate, self.entropy.draw()) else {
             self.counters.bad_seals += 1;
             return Some(from);
@@ -55,7 +66,6 @@ impl<C: Cipher> Responder<C> {
         let member = self.directory.member_of(&device);
         let (began_ms, nonce) = (initiate.cookie.time_ms(), initiate.nonce);
         let newcomer = Newcomer { device, member, address: from, began_ms, nonce };
-        let now_ms = self.index.clock_ms(now);
         self.table.expire(now_ms);
         match self.table.open(now_ms, newcomer, |index| accepting.finish(index)) {
             Ok(accept) => accept.write(out),

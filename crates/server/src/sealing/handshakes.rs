@@ -13,10 +13,18 @@ use super::rate::{Budget, Rate};
 #[derive(Debug)]
 pub struct Handshakes {
     rate: Rate,
-    queue: VecDeque<(SocketAddr, Initiate)>,
+    queue: VecDeque<Waiting>,
     waiting: HashSet<[u8; NONCE_BYTES]>,
     budgets: HashMap<Network, Budget>,
     swept_ms: u64,
+}
+
+/// A handshake that waits.
+#[derive(Debug)]
+struct Waiting {
+    since_ms: u64,
+    from: SocketAddr,
+    initiate: Initiate,
 }
 
 /// Why a handshake doesn't get its turn. The device asks again.
@@ -39,8 +47,15 @@ const NETWORKS_MAX: usize = 65_536;
 /// Handshakes that wait.
 const QUEUE_MAX: usize = 4_096;
 
-/// How often full budgets are forgotten when there are too many.
+/// How long one waits at most. A device begins anew 3.5 s after its hello (BT-6.4-6): an answer that comes later is of no
+/// use to it, and a queue that is older would be answered in vain from end to end.
+const WAIT_MS_MAX: u64 = 3_000;
+
+/// How often full budgets are forgotten, which are as good as new ones.
 const SWEEP_MS: u64 = 1_000;
+
+/// Budgets that aren't worth looking through.
+const SWEEP_MIN: usize = 1_024;
 
 impl Handshakes {
     /// None yet.
@@ -63,15 +78,19 @@ impl Handshakes {
         }
         self.take_from_budget(now_ms, from.ip().into())?;
         self.waiting.insert(initiate.nonce);
-        self.queue.push_back((from, initiate));
+        self.queue.push_back(Waiting { since_ms: now_ms, from, initiate });
         Ok(())
     }
 
-    /// The one that has waited longest.
-    pub fn pop(&mut self) -> Option<(SocketAddr, Initiate)> {
-        let (from, initiate) = self.queue.pop_front()?;
-        self.waiting.remove(&initiate.nonce);
-        Some((from, initiate))
+    /// The one that has waited longest, but not too long.
+    pub fn pop(&mut self, now_ms: u64) -> Option<(SocketAddr, Initiate)> {
+        loop {
+            let Waiting { since_ms, from, initiate } = self.queue.pop_front()?;
+            self.waiting.remove(&initiate.nonce);
+            if now_ms <= since_ms + WAIT_MS_MAX {
+                return Some((from, initiate));
+            }
+        }
     }
 
     /// Whether none waits.
@@ -81,13 +100,12 @@ impl Handshakes {
     }
 
     fn take_from_budget(&mut self, now_ms: u64, network: Network) -> Result<(), QueueError> {
-        if self.budgets.len() >= NETWORKS_MAX && !self.budgets.contains_key(&network) {
-            if now_ms < self.swept_ms + SWEEP_MS {
-                return Err(QueueError::Full);
+        if !self.budgets.contains_key(&network) {
+            if self.budgets.len() >= SWEEP_MIN && now_ms >= self.swept_ms + SWEEP_MS {
+                self.swept_ms = now_ms;
+                let rate = self.rate;
+                self.budgets.retain(|_, budget| !budget.is_full(now_ms, rate));
             }
-            self.swept_ms = now_ms;
-            let rate = self.rate;
-            self.budgets.retain(|_, budget| !budget.is_full(now_ms, rate));
             if self.budgets.len() >= NETWORKS_MAX {
                 return Err(QueueError::Full);
             }

@@ -57,8 +57,10 @@ pub struct Slot<C> {
     /// When the device got its cookie, and a part of its nonce: what tells its handshake from an older one.
     began_ms: u64,
     mark: u32,
-    heard_ms: u64,
-    look_at_ms: u64,
+    /// When it was heard last, and when to look at it next, in milliseconds from `began_ms` on: a server holds a great
+    /// many slots, and none for longer than these numbers can count.
+    heard_after_ms: u32,
+    look_after_ms: u32,
     is_heard: bool,
 }
 
@@ -86,6 +88,8 @@ pub struct Table<C> {
     heard: HashMap<PublicKey, u32>,
     /// The newest session of each device from which none has been opened yet.
     unheard: HashMap<PublicKey, Unheard>,
+    /// Their devices, by the nonces of their handshakes.
+    unheard_nonces: HashMap<[u8; NONCE_BYTES], PublicKey>,
     strangers: usize,
     strangers_of: HashMap<Network, u32>,
     /// When to look at each slot next: never later than its end.
@@ -140,7 +144,8 @@ impl Default for Limits {
 impl<C> Slot<C> {
     fn over_at_ms(&self) -> u64 {
         let silence_ms_max = if self.is_heard { SILENCE_MS_MAX } else { UNHEARD_MS_MAX };
-        (self.heard_ms + silence_ms_max).min(self.began_ms + AGE_MS_MAX)
+        let heard_ms = self.began_ms + u64::from(self.heard_after_ms);
+        (heard_ms + silence_ms_max).min(self.began_ms + AGE_MS_MAX)
     }
 }
 
@@ -153,14 +158,24 @@ impl<C> Table<C> {
             slots: Slab::new(),
             heard: HashMap::new(),
             unheard: HashMap::new(),
+            unheard_nonces: HashMap::new(),
             strangers: 0,
             strangers_of: HashMap::new(),
             by_look: BinaryHeap::new(),
         }
     }
 
+    /// The answer to a handshake with this nonce from this address, if it has been given and nothing has come of it yet:
+    /// found without computing anything on a curve again.
+    #[must_use]
+    pub fn answered(&self, address: SocketAddr, nonce: &[u8; NONCE_BYTES]) -> Option<Accept> {
+        let unheard = self.unheard.get(self.unheard_nonces.get(nonce)?)?;
+        let slot = self.slots.get(unheard.index as usize)?;
+        (slot.address == address).then_some(unheard.accept)
+    }
+
     /// Answers a handshake with this nonce: with a new session, for which `open` is given the server's index, or as
-    /// before when the device has sent it again because the answer was slow. A handshake that began before the device's
+    /// before when the device has sent it again and it has waited beside itself. A handshake that began before the device's
     /// newest one did is a replay (BT-6.4-7).
     ///
     /// # Errors
@@ -196,17 +211,18 @@ impl<C> Table<C> {
             others: Budget::full(began_ms, limits.others),
             began_ms,
             mark: mark(&nonce),
-            heard_ms: now_ms,
-            look_at_ms: now_ms + UNHEARD_MS_MAX,
+            heard_after_ms: after(began_ms, now_ms),
+            look_after_ms: after(began_ms, now_ms + UNHEARD_MS_MAX),
             is_heard: false,
             member,
         };
-        self.by_look.push(Reverse((slot.look_at_ms, index)));
+        self.by_look.push(Reverse((now_ms + UNHEARD_MS_MAX, index)));
         if slot.member.is_none() {
             self.strangers += 1;
             *self.strangers_of.entry(address.ip().into()).or_default() += 1;
         }
         self.unheard.insert(device, Unheard { index, nonce, accept });
+        self.unheard_nonces.insert(nonce, device);
         entry.insert(slot);
         Ok(accept)
     }
@@ -248,13 +264,13 @@ impl<C> Table<C> {
     /// Notes that a frame has been opened. The first one ends the device's older session (BT-6.5-3).
     pub fn hear(&mut self, now_ms: u64, index: u32) {
         let Some(slot) = self.slots.get_mut(index as usize) else { return };
-        slot.heard_ms = now_ms;
+        slot.heard_after_ms = after(slot.began_ms, now_ms);
         if slot.is_heard {
             return;
         }
         slot.is_heard = true;
         let device = slot.device;
-        self.unheard.remove(&device);
+        self.forget_unheard(&device);
         let Some(older) = self.heard.insert(device, index) else { return };
         let budgets = self.slots.get(older as usize).map(|slot| (slot.queries, slot.batches, slot.others));
         if let Some((slot, budgets)) = self.slots.get_mut(index as usize).zip(budgets) {
@@ -271,7 +287,7 @@ impl<C> Table<C> {
             self.heard.remove(&slot.device);
         }
         if self.unheard.get(&slot.device).is_some_and(|unheard| unheard.index == index) {
-            self.unheard.remove(&slot.device);
+            self.forget_unheard(&slot.device);
         }
         if slot.member.is_none() {
             self.forget_stranger(slot.address);
@@ -284,13 +300,14 @@ impl<C> Table<C> {
         while let Some(Reverse((look_at_ms, index))) = self.by_look.peek().copied().filter(due) {
             self.by_look.pop();
             // An entry that its slot doesn't know was made for an earlier session with this index.
-            let Some(slot) = self.slots.get_mut(index as usize).filter(|slot| slot.look_at_ms == look_at_ms)
-            else {
+            let is_its_own = |slot: &&mut Slot<C>| after(slot.began_ms, look_at_ms) == slot.look_after_ms;
+            let Some(slot) = self.slots.get_mut(index as usize).filter(is_its_own) else {
                 continue;
             };
-            slot.look_at_ms = slot.over_at_ms();
-            if slot.look_at_ms > now_ms {
-                self.by_look.push(Reverse((slot.look_at_ms, index)));
+            let over_at_ms = slot.over_at_ms();
+            slot.look_after_ms = after(slot.began_ms, over_at_ms);
+            if over_at_ms > now_ms {
+                self.by_look.push(Reverse((over_at_ms, index)));
             } else {
                 self.close(index);
             }
@@ -331,10 +348,21 @@ impl<C> Table<C> {
         self.slots.is_empty()
     }
 
+    fn forget_unheard(&mut self, device: &PublicKey) {
+        if let Some(unheard) = self.unheard.remove(device) {
+            self.unheard_nonces.remove(&unheard.nonce);
+        }
+    }
+
     fn forget_stranger(&mut self, address: SocketAddr) {
         self.strangers -= 1;
         release(&mut self.strangers_of, address.ip().into());
     }
+}
+
+/// Milliseconds from one moment of a session to a later one.
+fn after(began_ms: u64, later_ms: u64) -> u32 {
+    u32::try_from(later_ms.saturating_sub(began_ms)).unwrap_or(u32::MAX)
 }
 
 fn mark(nonce: &[u8; NONCE_BYTES]) -> u32 {
