@@ -92,7 +92,7 @@ impl Index {
     /// An empty index, started now. `boot_id` must differ from that of every other start of the server.
     #[must_use]
     pub fn new(now: Instant, boot_id: Hex64, limits: Limits) -> Self {
-        let sessions = Sessions::default();
+        let sessions = Sessions::new(now);
         let publications = Publications::default();
         Self { boot_id, started: now, limits, sessions, publications }
     }

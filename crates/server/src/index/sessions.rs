@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::name_digest;
 use bittrickle_wire::seal::PublicKey;
@@ -37,7 +37,8 @@ pub(super) struct Session {
     /// What it offers; made with the first name, as most sessions of a great many offer nothing. A legacy session has
     /// none: it offers all that its member has published.
     offers: Option<Box<Offers>>,
-    heard_at: Instant,
+    /// Nanoseconds since the index was started: half the size of an [`Instant`], and as exact.
+    heard_ns: u64,
 }
 
 /// The names that a session offers.
@@ -49,8 +50,9 @@ struct Offers {
 }
 
 /// All sessions. Each stands in every table that applies to it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sessions {
+    started: Instant,
     next_id: u64,
     /// The sessions themselves. The maps hold their places only: a map keeps an eighth to a half of its own empty.
     places: Slab<Session>,
@@ -58,7 +60,7 @@ pub(super) struct Sessions {
     by_device: HashMap<PublicKey, u32>,
     by_member: BTreeMap<Arc<MemberName>, Vec<SessionId>>,
     /// When to look at each session next: never later than its end. A sign of life moves the end, not this.
-    by_look: BinaryHeap<Reverse<(Instant, SessionId)>>,
+    by_look: BinaryHeap<Reverse<(u64, SessionId)>>,
 }
 
 impl Session {
@@ -74,8 +76,8 @@ impl Session {
     }
 
     /// The moment at which it is over, if nothing is heard before (BT-2.3-4, BT-4.2-3).
-    fn over_at(&self) -> Instant {
-        self.heard_at + if self.is_legacy() { LEGACY_OFFLINE_AFTER } else { OFFLINE_AFTER }
+    fn over_at_ns(&self) -> u64 {
+        self.heard_ns + nanoseconds(if self.is_legacy() { LEGACY_OFFLINE_AFTER } else { OFFLINE_AFTER })
     }
 
     pub(super) fn offered(&self) -> u32 {
@@ -104,6 +106,23 @@ impl Session {
 }
 
 impl Sessions {
+    /// None yet.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            started: now,
+            next_id: 0,
+            places: Slab::new(),
+            by_id: HashMap::new(),
+            by_device: HashMap::new(),
+            by_member: BTreeMap::new(),
+            by_look: BinaryHeap::new(),
+        }
+    }
+
+    fn elapsed_ns(&self, now: Instant) -> u64 {
+        nanoseconds(now.saturating_duration_since(self.started))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
     }
@@ -119,8 +138,8 @@ impl Sessions {
         self.next_id += 1;
         let member = Arc::clone(member);
         self.by_member.entry(Arc::clone(&member)).or_default().push(id);
-        let session = Session { id, member, speaks, source, offers: None, heard_at: now };
-        self.by_look.push(Reverse((session.over_at(), id)));
+        let session = Session { id, member, speaks, source, offers: None, heard_ns: self.elapsed_ns(now) };
+        self.by_look.push(Reverse((session.over_at_ns(), id)));
         let place = u32::try_from(self.places.insert(session)).expect("sessions are limited to fewer");
         self.by_id.insert(id, place);
         if let Speaks::Frames(device) = speaks {
@@ -146,11 +165,13 @@ impl Sessions {
 
     /// Ends the sessions whose time is over.
     pub(super) fn close_expired(&mut self, now: Instant) {
-        while let Some(Reverse((_, id))) = self.by_look.peek().copied().filter(|Reverse((at, _))| *at <= now)
+        let now_ns = self.elapsed_ns(now);
+        while let Some(Reverse((_, id))) =
+            self.by_look.peek().copied().filter(|Reverse((at_ns, _))| *at_ns <= now_ns)
         {
             self.by_look.pop();
-            match self.session(id).map(Session::over_at) {
-                Some(over_at) if over_at > now => self.by_look.push(Reverse((over_at, id))),
+            match self.session(id).map(Session::over_at_ns) {
+                Some(over_at_ns) if over_at_ns > now_ns => self.by_look.push(Reverse((over_at_ns, id))),
                 Some(_) => self.close(id),
                 None => {}
             }
@@ -163,8 +184,9 @@ impl Sessions {
 
     /// Notes a sign of life.
     pub(super) fn touch(&mut self, now: Instant, id: SessionId) {
+        let heard_ns = self.elapsed_ns(now);
         if let Some(session) = self.session_mut(id) {
-            session.heard_at = now;
+            session.heard_ns = heard_ns;
         }
     }
 
@@ -207,4 +229,8 @@ impl Sessions {
         members.sort_by_key(|(_, ids)| ids.first().copied());
         members.into_iter().map(|(member, _)| member).collect()
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("584 years are not over")
 }
