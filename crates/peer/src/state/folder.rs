@@ -141,10 +141,10 @@ mod tests {
             place(given.map(Path::new), variable).map(|path| path.to_str().unwrap().to_owned())
         };
         assert_eq!(place_with(Some("here"), Some("/x"), None).unwrap(), "here");
-        assert_eq!(place_with(None, Some("/x"), Some("/home/a")).unwrap(), "/x/bittrickle");
+        assert_eq!(place_with(None, Some("/x"), Some("/home/user")).unwrap(), "/x/bittrickle");
         for xdg in [None, Some(""), Some("x")] {
-            let path = place_with(None, xdg, Some("/home/a")).unwrap();
-            assert_eq!(path, "/home/a/.local/state/bittrickle");
+            let path = place_with(None, xdg, Some("/home/user")).unwrap();
+            assert_eq!(path, "/home/user/.local/state/bittrickle");
         }
         for home in [None, Some(""), Some("relative")] {
             let error = place_with(None, None, home).unwrap_err();
