@@ -48,10 +48,16 @@ pub struct Members {
     pub notices: mpsc::Receiver<Notice>,
 }
 
+/// The socket, and which addresses it wants.
+struct Port {
+    socket: UdpSocket,
+    is_ipv6: bool,
+}
+
 /// Answers datagrams until `stop` is done. Returns what became of them.
 ///
 /// # Errors
-/// The socket can't be read any more.
+/// The socket can't be read any more, or whoever checks passwords has ended.
 pub async fn serve<C: Cipher>(
     socket: UdpSocket,
     mut responder: Responder<C>,
@@ -59,6 +65,8 @@ pub async fn serve<C: Cipher>(
     stop: impl Future<Output = ()>,
 ) -> io::Result<Counters> {
     tokio::pin!(stop);
+    let is_ipv6 = socket.local_addr()?.is_ipv6();
+    let port = Port { socket, is_ipv6 };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut errors = 0;
@@ -76,12 +84,12 @@ pub async fn serve<C: Cipher>(
                 }
             }
             notice = members.notices.recv() => match notice {
-                Some(notice) => take_notice(&socket, &mut responder, notice),
+                Some(notice) => take_notice(&port, &mut responder, notice),
                 None => return Err(io::Error::other("whoever checks passwords and keeps members has ended")),
             },
-            readable = socket.readable() => {
+            readable = port.socket.readable() => {
                 readable?;
-                match answer_burst(&socket, &mut responder) {
+                match answer_burst(&port, &mut responder) {
                     Ok(()) => errors = 0,
                     Err(error) if errors == RECEIVE_ERRORS_MAX => return Err(error),
                     Err(error) => {
@@ -96,37 +104,32 @@ pub async fn serve<C: Cipher>(
             // Handshakes wait, and nothing else is to be done.
             () = tokio::task::yield_now(), if responder.has_handshakes() => {}
         }
-        answer_handshakes(&socket, &mut responder);
+        answer_handshakes(&port, &mut responder);
         while let Some(check) = responder.next_check() {
-            ask_for_check(&socket, &mut responder, &members.accounts, check);
+            ask_for_check(&port, &mut responder, &members.accounts, check);
         }
     }
 }
 
 /// A few handshakes, so that those who are online don't wait for those who come.
-fn answer_handshakes<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>) {
+fn answer_handshakes<C: Cipher>(port: &Port, responder: &mut Responder<C>) {
     let mut out = BytesMut::new();
     for _ in 0..HANDSHAKES {
         let Some(from) = responder.next_handshake(Instant::now(), &mut out) else { return };
-        send(socket, from, &mut out);
+        send(port, from, &mut out);
     }
 }
 
-fn ask_for_check<C: Cipher>(
-    socket: &UdpSocket,
-    responder: &mut Responder<C>,
-    accounts: &Accounts,
-    check: Check,
-) {
+fn ask_for_check<C: Cipher>(port: &Port, responder: &mut Responder<C>, accounts: &Accounts, check: Check) {
     let id = check.id;
     if accounts.check(check).is_err() {
-        finish_check(socket, responder, id, &Verdict::TryAgain { after: CHECK_AGAIN_AFTER });
+        finish_check(port, responder, id, &Verdict::TryAgain { after: CHECK_AGAIN_AFTER });
     }
 }
 
-fn take_notice<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>, notice: Notice) {
+fn take_notice<C: Cipher>(port: &Port, responder: &mut Responder<C>, notice: Notice) {
     match notice {
-        Notice::Checked { id, verdict } => finish_check(socket, responder, id, &verdict),
+        Notice::Checked { id, verdict } => finish_check(port, responder, id, &verdict),
         Notice::Changed { change, applied } => {
             responder.apply(&change);
             // Whoever made the change may not wait for it.
@@ -135,20 +138,20 @@ fn take_notice<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>, noti
     }
 }
 
-fn finish_check<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>, id: CheckId, verdict: &Verdict) {
+fn finish_check<C: Cipher>(port: &Port, responder: &mut Responder<C>, id: CheckId, verdict: &Verdict) {
     let mut out = BytesMut::new();
     if let Some(to) = responder.checked(Instant::now(), id, verdict, &mut out) {
-        send(socket, to, &mut out);
+        send(port, to, &mut out);
     }
 }
 
-fn answer_burst<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>) -> io::Result<()> {
+fn answer_burst<C: Cipher>(port: &Port, responder: &mut Responder<C>) -> io::Result<()> {
     let mut out = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
     let mut datagram = BytesMut::with_capacity(READ_BYTES);
     for _ in 0..BURST {
         // A decoded payload shares this buffer, but is gone by now: its memory is taken again, not anew.
         datagram.reserve(READ_BYTES);
-        let (_, from) = match socket.try_recv_buf_from(&mut (&mut datagram).limit(READ_BYTES)) {
+        let (_, from) = match port.socket.try_recv_buf_from(&mut (&mut datagram).limit(READ_BYTES)) {
             Ok(received) => received,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             // An earlier answer could not be delivered: the client has gone. Nothing is wrong with the socket.
@@ -157,20 +160,20 @@ fn answer_burst<C: Cipher>(socket: &UdpSocket, responder: &mut Responder<C>) -> 
         };
         let from = canonical(from);
         responder.respond(Instant::now(), from, &mut datagram, &mut out);
-        send(socket, from, &mut out);
+        send(port, from, &mut out);
     }
     Ok(())
 }
 
 /// Sends what there is to send, and leaves its buffer empty.
-fn send(socket: &UdpSocket, to: SocketAddr, out: &mut BytesMut) {
-    let to = match (socket.local_addr(), to) {
-        (Ok(SocketAddr::V6(_)), SocketAddr::V4(v4)) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
-        _ => to,
+fn send(port: &Port, to: SocketAddr, out: &mut BytesMut) {
+    let to = match to {
+        SocketAddr::V4(v4) if port.is_ipv6 => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => to,
     };
     // A full send buffer or a client that has gone: the client asks again.
     if !out.is_empty()
-        && let Err(error) = socket.try_send_to(out, to)
+        && let Err(error) = port.socket.try_send_to(out, to)
     {
         tracing::debug!(%to, %error, "an answer was not sent");
     }

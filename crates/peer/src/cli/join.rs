@@ -19,7 +19,7 @@ use crate::state::{PinnedServer, PinnedServers, StateDir};
 /// How often a password is asked for on a terminal.
 const PASSWORDS_MAX: usize = 3;
 
-/// Joins a server. Nothing is written before the server has proved its key and enrolled the device.
+/// Joins a server. It is pinned once it has proved its key and enrolled the device, and not before.
 pub(super) async fn run(arguments: &Arguments, join: &JoinArguments) -> Result<u8, PeerError> {
     let state = StateDir::open(arguments.state_dir.as_deref())?;
     let lock = state.lock()?;

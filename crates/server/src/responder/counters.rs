@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Every datagram is counted once.
+/// Every datagram is counted when it comes; a handshake that waited is counted again if nothing came of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Counters {
     /// Hellos that got a cookie.
