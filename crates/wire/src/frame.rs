@@ -6,7 +6,9 @@ use crate::encoding::{Encoding, PayloadError};
 use crate::header::{Header, VERSION};
 use crate::kind::Kind;
 use crate::limits::HEADER_BYTES;
-use crate::messages::{Content, Done, Fetch, RefusalCode, Refused, Reply, Request, Versions};
+use crate::messages::{
+    AskHave, Describe, Described, Fetch, Have, RefusalCode, Refused, Renew, Renewed, Reply, Request, Versions,
+};
 
 /// One message with its addressing.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,14 +28,22 @@ pub enum Message {
     Request(Request),
     /// The index answers, or anybody refuses.
     Reply(Reply),
-    /// A peer asks another for a file.
+    /// A peer asks another what a content is.
+    Describe(Describe),
+    /// What it is.
+    Described(Described),
+    /// A peer asks another for a part of a content.
     Fetch(Fetch),
-    /// The file's bytes follow.
-    Content(Content),
-    /// Some of the file's bytes.
+    /// Some of the bytes that were asked for.
     Data(Bytes),
-    /// That was the whole file.
-    Done(Done),
+    /// A peer asks another which pieces it has.
+    AskHave(AskHave),
+    /// Those that it has.
+    Have(Have),
+    /// A peer shows another a new ticket.
+    Renew(Renew),
+    /// It is good.
+    Renewed(Renewed),
     /// The versions that the sender speaks.
     Versions(Versions),
 }
@@ -140,10 +150,14 @@ impl Message {
         match self {
             Self::Request(request) => request.kind(),
             Self::Reply(reply) => reply.kind(),
+            Self::Describe(_) => Kind::Describe,
+            Self::Described(_) => Kind::Described,
             Self::Fetch(_) => Kind::Fetch,
-            Self::Content(_) => Kind::Content,
             Self::Data(_) => Kind::Data,
-            Self::Done(_) => Kind::Done,
+            Self::AskHave(_) => Kind::AskHave,
+            Self::Have(_) => Kind::Have,
+            Self::Renew(_) => Kind::Renew,
+            Self::Renewed(_) => Kind::Renewed,
             Self::Versions(_) => Kind::Versions,
         }
     }
@@ -156,6 +170,7 @@ impl Message {
             Self::Request(Request::Enrol(m)) => encoding.encode(m, out),
             Self::Request(Request::Publish(m)) => encoding.encode(m, out),
             Self::Request(Request::Unpublish(m)) => encoding.encode(m, out),
+            Self::Request(Request::Announce(m)) => encoding.encode(m, out),
             Self::Request(Request::Search(m)) => encoding.encode(m, out),
             Self::Request(Request::Locate(m)) => encoding.encode(m, out),
             Self::Request(Request::ListPeers(m)) => encoding.encode(m, out),
@@ -166,15 +181,20 @@ impl Message {
             Self::Reply(Reply::Enrolled(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Published(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Unpublished(m)) => encoding.encode(m, out),
+            Self::Reply(Reply::Announced(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Found(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Located(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Peers(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Files(m)) => encoding.encode(m, out),
             Self::Reply(Reply::Refused(m)) => encoding.encode(m, out),
+            Self::Describe(m) => encoding.encode(m, out),
+            Self::Described(m) => encoding.encode(m, out),
             Self::Fetch(m) => encoding.encode(m, out),
-            Self::Content(m) => encoding.encode(m, out),
             Self::Data(bytes) => out.extend_from_slice(bytes),
-            Self::Done(m) => encoding.encode(m, out),
+            Self::AskHave(m) => encoding.encode(m, out),
+            Self::Have(m) => encoding.encode(m, out),
+            Self::Renew(m) => encoding.encode(m, out),
+            Self::Renewed(m) => encoding.encode(m, out),
             Self::Versions(m) => out.extend_from_slice(&[m.lowest, m.highest]),
         }
     }
@@ -187,6 +207,7 @@ impl Message {
             Kind::Enrol => Self::Request(Request::Enrol(encoding.decode(&payload)?)),
             Kind::Publish => Self::Request(Request::Publish(encoding.decode(&payload)?)),
             Kind::Unpublish => Self::Request(Request::Unpublish(encoding.decode(&payload)?)),
+            Kind::Announce => Self::Request(Request::Announce(encoding.decode(&payload)?)),
             Kind::Search => Self::Request(Request::Search(encoding.decode(&payload)?)),
             Kind::Locate => Self::Request(Request::Locate(encoding.decode(&payload)?)),
             Kind::ListPeers => Self::Request(Request::ListPeers(encoding.decode(&payload)?)),
@@ -197,15 +218,20 @@ impl Message {
             Kind::Enrolled => Self::Reply(Reply::Enrolled(encoding.decode(&payload)?)),
             Kind::Published => Self::Reply(Reply::Published(encoding.decode(&payload)?)),
             Kind::Unpublished => Self::Reply(Reply::Unpublished(encoding.decode(&payload)?)),
+            Kind::Announced => Self::Reply(Reply::Announced(encoding.decode(&payload)?)),
             Kind::Found => Self::Reply(Reply::Found(encoding.decode(&payload)?)),
             Kind::Located => Self::Reply(Reply::Located(encoding.decode(&payload)?)),
             Kind::Peers => Self::Reply(Reply::Peers(encoding.decode(&payload)?)),
             Kind::Files => Self::Reply(Reply::Files(encoding.decode(&payload)?)),
             Kind::Refused => Self::Reply(Reply::Refused(encoding.decode(&payload)?)),
+            Kind::Describe => Self::Describe(encoding.decode(&payload)?),
+            Kind::Described => Self::Described(encoding.decode(&payload)?),
             Kind::Fetch => Self::Fetch(encoding.decode(&payload)?),
-            Kind::Content => Self::Content(encoding.decode(&payload)?),
             Kind::Data if encoding == Encoding::Raw => Self::Data(payload),
-            Kind::Done => Self::Done(encoding.decode(&payload)?),
+            Kind::AskHave => Self::AskHave(encoding.decode(&payload)?),
+            Kind::Have => Self::Have(encoding.decode(&payload)?),
+            Kind::Renew => Self::Renew(encoding.decode(&payload)?),
+            Kind::Renewed => Self::Renewed(encoding.decode(&payload)?),
             Kind::Versions if encoding == Encoding::Raw => Self::Versions(Versions::decode(&payload)?),
             Kind::Data | Kind::Versions => return Err(PayloadError::WrongEncoding.into()),
             Kind::Hello | Kind::Initiate | Kind::Sealed | Kind::Retry | Kind::Accept | Kind::Reset => {

@@ -31,14 +31,22 @@ pub enum Kind {
     Unpublish,
     /// Finds names that contain a text.
     Search,
-    /// Finds the sources of one name.
+    /// Finds the sources of one content.
     Locate,
     /// Lists the other members who are online.
     ListPeers,
     /// Lists the member's own publications.
     ListFiles,
-    /// Asks a peer for a file.
+    /// Says of which contents this session has pieces.
+    Announce,
+    /// Asks a peer what a content is.
+    Describe,
+    /// Asks a peer for a part of a content.
     Fetch,
+    /// Asks a peer which pieces it has.
+    AskHave,
+    /// Shows a peer a new ticket.
+    Renew,
     /// Answers `Login`.
     LoggedIn,
     /// Answers `Heartbeat`.
@@ -59,12 +67,16 @@ pub enum Kind {
     Peers,
     /// Answers `ListFiles`, a page at a time.
     Files,
-    /// Begins the answer to `Fetch`.
-    Content,
-    /// Bytes of the file.
+    /// Answers `Announce`.
+    Announced,
+    /// Answers `Describe`.
+    Described,
+    /// Answers `Fetch`: some of the bytes.
     Data,
-    /// Ends the answer to `Fetch`.
-    Done,
+    /// Answers `AskHave`.
+    Have,
+    /// Answers `Renew`.
+    Renewed,
     /// Says no, and why.
     Refused,
     /// Says which versions are spoken.
@@ -75,7 +87,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every known kind.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 38] = [
         Self::Hello,
         Self::Initiate,
         Self::Sealed,
@@ -92,7 +104,11 @@ impl Kind {
         Self::Locate,
         Self::ListPeers,
         Self::ListFiles,
+        Self::Announce,
+        Self::Describe,
         Self::Fetch,
+        Self::AskHave,
+        Self::Renew,
         Self::LoggedIn,
         Self::HeartbeatReply,
         Self::LoggedOut,
@@ -103,9 +119,11 @@ impl Kind {
         Self::Located,
         Self::Peers,
         Self::Files,
-        Self::Content,
+        Self::Announced,
+        Self::Described,
         Self::Data,
-        Self::Done,
+        Self::Have,
+        Self::Renewed,
         Self::Refused,
         Self::Versions,
     ];
@@ -130,7 +148,11 @@ impl Kind {
             Self::Locate => 0x23,
             Self::ListPeers => 0x24,
             Self::ListFiles => 0x25,
-            Self::Fetch => 0x40,
+            Self::Announce => 0x26,
+            Self::Describe => 0x40,
+            Self::Fetch => 0x41,
+            Self::AskHave => 0x42,
+            Self::Renew => 0x43,
             Self::LoggedIn => 0x90,
             Self::HeartbeatReply => 0x91,
             Self::LoggedOut => 0x92,
@@ -141,9 +163,11 @@ impl Kind {
             Self::Located => 0xa3,
             Self::Peers => 0xa4,
             Self::Files => 0xa5,
-            Self::Content => 0xc0,
+            Self::Announced => 0xa6,
+            Self::Described => 0xc0,
             Self::Data => 0xc1,
-            Self::Done => 0xc2,
+            Self::Have => 0xc2,
+            Self::Renewed => 0xc3,
             Self::Refused => 0xf0,
             Self::Versions => 0xff,
             Self::Unknown(code) => code,

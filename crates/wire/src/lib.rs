@@ -18,6 +18,7 @@
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
 pub mod codec;
+pub mod content;
 mod encoding;
 mod format;
 mod frame;
@@ -33,6 +34,7 @@ pub mod seal;
 mod text;
 
 pub use codec::{DatagramCodec, FrameCodec};
+pub use content::{Content, Root, RootPrefix, Target};
 pub use encoding::{Encoding, Payload, PayloadError};
 pub use format::Format;
 pub use frame::{BadFrame, Fault, Frame, FramingError, Message, Received, Verdict};
@@ -41,6 +43,7 @@ pub use kind::Kind;
 pub use list::{List, ListTooLong};
 pub use number::{FileBytes, Hex64, HexBytes, HexError, NumberError, SourceAddress, TransferPort};
 pub use text::{
-    Escaped, FileName, FileNameRule, MemberName, MemberNameRule, Password, PasswordRule, Query, QueryRule,
-    Rule, Sentence, SentenceRule, Text, TextError, escaped, fold, is_invisible,
+    EntryName, EntryNameRule, Escaped, Extension, ExtensionRule, FileName, FileNameRule, MemberName,
+    MemberNameRule, Password, PasswordRule, Query, QueryRule, Rule, Sentence, SentenceRule, Text, TextError,
+    escaped, fold, is_invisible,
 };

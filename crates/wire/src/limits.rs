@@ -32,7 +32,7 @@ pub const MEMBER_NAME_BYTES_MAX: usize = 64;
 /// Most UTF-8 bytes of a [`Password`](crate::Password).
 pub const PASSWORD_BYTES_MAX: usize = 128;
 
-/// Most UTF-8 bytes of a [`Query`](crate::Query).
+/// Most UTF-8 bytes of a [`Query`](crate::Query), those counted twice that need a backslash in JSON.
 pub const QUERY_BYTES_MAX: usize = 255;
 
 /// Most UTF-8 bytes of a [`Sentence`](crate::Sentence).
@@ -40,6 +40,42 @@ pub const SENTENCE_BYTES_MAX: usize = 200;
 
 /// Largest file, in bytes: 2^53 - 1, the largest integer that every JSON reader keeps exactly.
 pub const FILE_BYTES_MAX: u64 = (1 << 53) - 1;
+
+/// Bytes of a piece: what is hashed, checked and asked for as one. The last piece of a file may be shorter (BT-3.1-2).
+pub const PIECE_BYTES: usize = 1 << 20;
+
+/// Most pieces of one content: their numbers have 32 bits.
+pub const PIECES_MAX: u64 = u32::MAX as u64;
+
+/// Most pieces that one [`Fetch`](crate::messages::Fetch) asks for.
+pub const FETCH_PIECES_MAX: u32 = 1_024;
+
+/// Most bytes that one [`Fetch`](crate::messages::Fetch) of pieces asks for.
+pub const FETCH_BYTES_MAX: u64 = 64 << 20;
+
+/// Most values that one [`Fetch`](crate::messages::Fetch) of an outline asks for.
+pub const FETCH_VALUES_MAX: u32 = 1 << 20;
+
+/// Most bytes of a folder's manifest.
+pub const MANIFEST_BYTES_MAX: usize = 64 << 20;
+
+/// Most entries of a folder's manifest.
+pub const MANIFEST_ENTRIES_MAX: usize = 1 << 20;
+
+/// Most bytes of a path in a manifest.
+pub const MANIFEST_PATH_BYTES_MAX: usize = 4_096;
+
+/// Most components of a path in a manifest.
+pub const MANIFEST_DEPTH_MAX: usize = 64;
+
+/// Most roots that one [`Announce`](crate::messages::Announce) names: downloads of one session.
+pub const ANNOUNCE_ROOTS_MAX: usize = 16;
+
+/// Most bytes of the bitmap in one [`Have`](crate::messages::Have).
+pub const HAVE_BITMAP_BYTES_MAX: usize = 512;
+
+/// Most UTF-8 bytes of an [`Extension`](crate::Extension).
+pub const EXTENSION_BYTES_MAX: usize = 32;
 
 /// Lowest TCP port that the index hands out (BT-2.2-5): never a well-known service.
 pub const TRANSFER_PORT_MIN: u16 = 1_024;
@@ -72,6 +108,18 @@ const _: () =
 const _: () = assert!(DATA_BYTES_MAX <= u32::MAX as usize);
 // The longest Enrol in JSON: every character of its texts may need a backslash.
 const _: () = assert!(2 * (MEMBER_NAME_BYTES_MAX + PASSWORD_BYTES_MAX) + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);
-// The longest Search in JSON: a query and a cursor with the longest name.
-const _: () = assert!(2 * QUERY_BYTES_MAX + FILE_NAME_BYTES_MAX + 96 <= MESSAGE_PAYLOAD_BYTES_MAX);
+// The longest Search in JSON: a query, a filter with everything, and a cursor with the longest name.
+const _: () = assert!(
+    QUERY_BYTES_MAX
+        + FILE_NAME_BYTES_MAX
+        + EXTENSION_BYTES_MAX
+        + 2 * MEMBER_NAME_BYTES_MAX
+        + 2 * 64
+        + 3 * 16
+        + 200
+        <= MESSAGE_PAYLOAD_BYTES_MAX
+);
+const _: () = assert!(ANNOUNCE_ROOTS_MAX * 67 + 12 <= MESSAGE_PAYLOAD_BYTES_MAX);
+const _: () = assert!(2 * HAVE_BITMAP_BYTES_MAX + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);
+const _: () = assert!(MANIFEST_BYTES_MAX.is_multiple_of(PIECE_BYTES));
 const _: () = assert!(2 * SENTENCE_BYTES_MAX + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);

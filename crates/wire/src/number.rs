@@ -54,6 +54,9 @@ pub enum NumberError {
 }
 
 impl FileBytes {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
     /// A size, checked.
     ///
     /// # Errors

@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use crate::content::{Content, ROOT_BYTES, Root};
 use crate::encoding::Encoding;
 use crate::limits::MESSAGE_PAYLOAD_BYTES_MAX;
 use crate::list::List;
-use crate::number::SourceAddress;
+use crate::number::{FileBytes, SourceAddress};
 use crate::text::{Rule, Text};
 
 /// Something that pages are made of.
@@ -101,6 +102,28 @@ pub(crate) fn optional_number_bytes(encoding: Encoding, number: Option<u64>) -> 
         Some(number) => presence + number_bytes(encoding, number),
         None => presence + json_bytes(encoding, "null"),
     }
+}
+
+/// The bytes of a root or of its absence.
+pub(crate) fn root_bytes(encoding: Encoding, root: Option<Root>) -> usize {
+    match (encoding, root) {
+        (Encoding::Json, Some(_)) => r#""""#.len() + 2 * ROOT_BYTES,
+        (Encoding::Json, None) => "null".len(),
+        (_, root) => 1 + root.map_or(0, |_| ROOT_BYTES),
+    }
+}
+
+/// The bytes of a truth value in bincode; in JSON `false` stands among the field names.
+pub(crate) fn flag_bytes(encoding: Encoding) -> usize {
+    if encoding == Encoding::Json { 0 } else { 1 }
+}
+
+/// The bytes of what stands behind a name.
+pub(crate) fn content_bytes(encoding: Encoding, content: &Content) -> usize {
+    json_bytes(encoding, r#"{"file_bytes":,"root":,"is_folder":false}"#)
+        + optional_number_bytes(encoding, content.file_bytes.map(FileBytes::bytes))
+        + root_bytes(encoding, content.root)
+        + flag_bytes(encoding)
 }
 
 /// The most bytes of a source's address.

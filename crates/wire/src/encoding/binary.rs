@@ -44,11 +44,17 @@ pub(super) fn encode<T: Encode>(value: &T, out: &mut BytesMut) {
 
 /// Reads a text whose length is tested before anything is reserved for it.
 pub(crate) fn bounded_text<D: Decoder>(decoder: &mut D, bytes_max: usize) -> Result<String, BinaryError> {
-    let bytes = bounded_length(decoder, bytes_max)?;
-    decoder.claim_bytes_read(bytes)?;
-    let mut text = vec![0; bytes];
-    decoder.reader().read(&mut text)?;
+    let text = bounded_bytes(decoder, bytes_max)?;
     String::from_utf8(text).map_err(|error| BinaryError::Utf8 { inner: error.utf8_error() })
+}
+
+/// Reads bytes whose length is tested before anything is reserved for them.
+pub(crate) fn bounded_bytes<D: Decoder>(decoder: &mut D, bytes_max: usize) -> Result<Vec<u8>, BinaryError> {
+    let length = bounded_length(decoder, bytes_max)?;
+    decoder.claim_bytes_read(length)?;
+    let mut bytes = vec![0; length];
+    decoder.reader().read(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Reads a length and holds it against its bound.

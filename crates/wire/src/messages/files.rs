@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::Content;
 use crate::encoding::Encoding;
 use crate::encoding::binary::{DeriveDecode, DeriveEncode};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::list::List;
-use crate::number::FileBytes;
 use crate::page::{self, Entry};
 use crate::text::FileName;
 
@@ -34,17 +34,17 @@ pub struct Files {
 pub struct OwnFile {
     /// Its name.
     pub name: FileName,
-    /// Its size, where it is known.
-    pub file_bytes: Option<FileBytes>,
+    /// What was published under it last.
+    pub content: Content,
     /// Online sessions of the member that offer it.
     pub sources: u32,
 }
 
 impl Entry for OwnFile {
     fn payload_bytes(&self, encoding: Encoding) -> usize {
-        page::json_bytes(encoding, r#"{"name":,"file_bytes":,"sources":},"#)
+        page::json_bytes(encoding, r#"{"name":,"content":,"sources":},"#)
             + page::text_bytes(encoding, &self.name)
-            + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
+            + page::content_bytes(encoding, &self.content)
             + page::number_bytes(encoding, self.sources.into())
     }
 

@@ -1,22 +1,23 @@
-//! Locate: which online sources have this name? (BT-2.8)
+//! Locate: which online sources have this content? (BT-2.8)
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::{Content, Target};
 use crate::encoding::Encoding;
 use crate::encoding::binary::{DeriveDecode, DeriveEncode};
 use crate::limits::LOCATE_SOURCES_MAX;
 use crate::list::List;
-use crate::number::{FileBytes, SourceAddress};
+use crate::number::SourceAddress;
 use crate::page::{self, Entry};
 use crate::seal::{KEY_BYTES, PublicKey, TICKET_BYTES, Ticket};
-use crate::text::{FileName, MemberName};
+use crate::text::MemberName;
 
-/// Asks for the sources of one name, at most [`LOCATE_SOURCES_MAX`] a page.
+/// Asks for the sources of one content, at most [`LOCATE_SOURCES_MAX`] a page.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Locate {
-    /// The name.
-    pub name: FileName,
+    /// The content.
+    pub target: Target,
     /// Where the page before ended: its `next`, unchanged.
     pub after: Option<SourceCursor>,
 }
@@ -25,7 +26,7 @@ pub struct Locate {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Located {
-    /// Members other than the asker who have published the name, online or not.
+    /// Members other than the asker who have published it, online or not.
     pub members: u32,
     /// The sources that are online, ordered by member and address.
     pub sources: List<Source, LOCATE_SOURCES_MAX>,
@@ -33,7 +34,7 @@ pub struct Located {
     pub next: Option<SourceCursor>,
 }
 
-/// A peer that is online and offers the file.
+/// A peer that is online and has the content, or some of its pieces.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -41,8 +42,8 @@ pub struct Source {
     pub member: MemberName,
     /// Where its file server answers: an address that the server itself saw.
     pub address: SourceAddress,
-    /// The size it published, where it is known.
-    pub file_bytes: Option<FileBytes>,
+    /// What it has published. Without a size it has announced pieces of it, or speaks the original's format.
+    pub content: Content,
     /// What it takes to fetch from there. Absent for a source that speaks only the original's `GET name` (BT-4.3).
     pub access: Option<Access>,
 }
@@ -69,10 +70,10 @@ pub struct SourceCursor {
 
 impl Entry for Source {
     fn payload_bytes(&self, encoding: Encoding) -> usize {
-        page::json_bytes(encoding, r#"{"member":,"address":,"file_bytes":,"access":},"#)
+        page::json_bytes(encoding, r#"{"member":,"address":,"content":,"access":},"#)
             + page::text_bytes(encoding, &self.member)
             + page::address_bytes(encoding, self.address)
-            + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
+            + page::content_bytes(encoding, &self.content)
             + access_bytes(encoding, self.access.is_some())
     }
 

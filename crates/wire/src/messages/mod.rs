@@ -3,9 +3,11 @@
 //! All are plain structs: bincode's numbering of enums never reaches the wire. Both encodings carry every one of
 //! them, and JSON refuses fields that it doesn't know.
 
+mod announce;
 mod enrol;
 mod fetch;
 mod files;
+mod have;
 mod heartbeat;
 mod locate;
 mod login;
@@ -17,17 +19,19 @@ mod search;
 mod unpublish;
 mod versions;
 
+pub use announce::{Announce, Announced};
 pub use enrol::{Enrol, Enrolled};
-pub use fetch::{Content, Done, Fetch};
+pub use fetch::{Describe, Described, Fetch, Part, Renew, Renewed};
 pub use files::{Files, ListFiles, OwnFile};
-pub use heartbeat::{Heartbeat, HeartbeatReply, name_digest};
+pub use have::{AskHave, Bitmap, BitmapTooLong, Have};
+pub use heartbeat::{Heartbeat, HeartbeatReply, offer_digest};
 pub use locate::{Access, Locate, Located, Source, SourceCursor};
 pub use login::{LoggedIn, Login};
 pub use logout::{LoggedOut, Logout};
 pub use peers::{ListPeers, PeerEntry, Peers};
 pub use publish::{Offer, Publish, Published};
 pub use refused::{RefusalCode, Refused};
-pub use search::{Found, Hit, HitCursor, Search};
+pub use search::{Filter, Found, Hit, HitCursor, Search};
 pub use unpublish::{Unpublish, Unpublished};
 pub use versions::Versions;
 
@@ -48,6 +52,8 @@ pub enum Request {
     Publish(Publish),
     /// BT-2.6-5
     Unpublish(Unpublish),
+    /// BT-2.12
+    Announce(Announce),
     /// BT-2.7
     Search(Search),
     /// BT-2.8
@@ -73,6 +79,8 @@ pub enum Reply {
     Published(Published),
     /// Answers [`Request::Unpublish`].
     Unpublished(Unpublished),
+    /// Answers [`Request::Announce`].
+    Announced(Announced),
     /// Answers [`Request::Search`].
     Found(Found),
     /// Answers [`Request::Locate`].
@@ -96,6 +104,7 @@ impl Request {
             Self::Enrol(_) => Kind::Enrol,
             Self::Publish(_) => Kind::Publish,
             Self::Unpublish(_) => Kind::Unpublish,
+            Self::Announce(_) => Kind::Announce,
             Self::Search(_) => Kind::Search,
             Self::Locate(_) => Kind::Locate,
             Self::ListPeers(_) => Kind::ListPeers,
@@ -115,6 +124,7 @@ impl Reply {
             Self::Enrolled(_) => Kind::Enrolled,
             Self::Published(_) => Kind::Published,
             Self::Unpublished(_) => Kind::Unpublished,
+            Self::Announced(_) => Kind::Announced,
             Self::Found(_) => Kind::Found,
             Self::Located(_) => Kind::Located,
             Self::Peers(_) => Kind::Peers,

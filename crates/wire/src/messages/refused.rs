@@ -37,7 +37,7 @@ impl RefusalCode {
     pub const LIMIT_REACHED: Self = Self(7);
     /// All upload slots are taken. Trying again later helps.
     pub const BUSY: Self = Self(8);
-    /// The peer doesn't share a file of this name.
+    /// The peer doesn't share this content.
     pub const NOT_SHARED: Self = Self(9);
     /// The peer shares the file but can't read it now.
     pub const UNREADABLE: Self = Self(10);
@@ -45,8 +45,12 @@ impl RefusalCode {
     pub const NOT_ENROLLED: Self = Self(11);
     /// Too many requests or attempts in too short a time. Trying again later helps.
     pub const TOO_FAST: Self = Self(12);
-    /// The connection's ticket is for another file.
+    /// The connection's ticket is for another content, or its time is over.
     pub const NO_TICKET: Self = Self(13);
+    /// The content has changed on the peer's disk. It is being hashed again.
+    pub const CHANGED: Self = Self(14);
+    /// The peer doesn't have this piece, or not yet.
+    pub const NOT_HERE: Self = Self(15);
 }
 
 impl Refused {

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::{Content, RootPrefix};
 use crate::encoding::Encoding;
 use crate::encoding::binary::{DeriveDecode, DeriveEncode};
 use crate::limits::PAGE_ENTRIES_MAX;
 use crate::list::List;
 use crate::number::FileBytes;
 use crate::page::{self, Entry};
-use crate::text::{FileName, Query};
+use crate::text::{Extension, FileName, MemberName, Query};
 
 /// Asks for the names that contain a text, without regard to case. The asker's own files are left out.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
@@ -16,11 +17,31 @@ use crate::text::{FileName, Query};
 pub struct Search {
     /// What to look for.
     pub text: Query,
+    /// What else must hold.
+    pub filter: Filter,
     /// Where the page before ended: its `next`, unchanged.
     pub after: Option<HitCursor>,
 }
 
-/// One page of hits, ordered by name and size.
+/// What must hold of a hit beside its name: all of it (BT-2.7-5).
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
+#[serde(deny_unknown_fields)]
+pub struct Filter {
+    /// The name is the text, byte for byte.
+    pub is_exact: bool,
+    /// The name ends with a dot and this, without regard to case.
+    pub extension: Option<Extension>,
+    /// It has at least so many bytes.
+    pub bytes_min: Option<FileBytes>,
+    /// It has at most so many bytes.
+    pub bytes_max: Option<FileBytes>,
+    /// This member has published it; nobody else's publications are looked at.
+    pub member: Option<MemberName>,
+    /// Its root begins so.
+    pub root_prefix: Option<RootPrefix>,
+}
+
+/// One page of hits, ordered by name and content.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
@@ -30,17 +51,17 @@ pub struct Found {
     pub next: Option<HitCursor>,
 }
 
-/// One name with one content, which today is told apart by its size alone.
+/// One name with one content.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Hit {
     /// The name.
     pub name: FileName,
-    /// The size, where it is known: the legacy protocol doesn't tell.
-    pub file_bytes: Option<FileBytes>,
-    /// Members other than the asker who have published it.
+    /// What stands behind it.
+    pub content: Content,
+    /// Members other than the asker who have published this content under this name.
     pub members: u32,
-    /// Online sources among them.
+    /// Online sources of this content, under whatever name.
     pub sources: u32,
 }
 
@@ -52,22 +73,22 @@ pub struct Hit {
 pub struct HitCursor {
     /// The last name that was looked at.
     pub name: FileName,
-    /// The size of the last hit under that name.
-    pub file_bytes: Option<FileBytes>,
+    /// The last content under that name.
+    pub content: Content,
 }
 
 impl Entry for Hit {
     fn payload_bytes(&self, encoding: Encoding) -> usize {
-        page::json_bytes(encoding, r#"{"name":,"file_bytes":,"members":,"sources":},"#)
+        page::json_bytes(encoding, r#"{"name":,"content":,"members":,"sources":},"#)
             + page::text_bytes(encoding, &self.name)
-            + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
+            + page::content_bytes(encoding, &self.content)
             + page::number_bytes(encoding, self.members.into())
             + page::number_bytes(encoding, self.sources.into())
     }
 
     fn cursor_bytes(&self, encoding: Encoding) -> usize {
-        page::json_bytes(encoding, r#"{"name":,"file_bytes":}"#)
+        page::json_bytes(encoding, r#"{"name":,"content":}"#)
             + page::text_bytes(encoding, &self.name)
-            + page::optional_number_bytes(encoding, self.file_bytes.map(FileBytes::bytes))
+            + page::content_bytes(encoding, &self.content)
     }
 }

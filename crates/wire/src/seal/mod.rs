@@ -39,7 +39,7 @@ pub use replay::{REPLAY_WINDOW, ReplayWindow};
 pub use session::{DatagramSession, KeysUsedUp, OpenError, Opened, SEALED_FRAMES_MAX};
 pub use session_keys::{CipherKey, SessionKeys};
 pub use stream::{
-    STREAM_ACCEPT_BYTES, STREAM_INITIATE_BYTES, STREAM_KEY_FRAMES, SealedCodec, StreamAccepting, StreamError,
-    StreamInitiating,
+    DATA_RECORD_HEAD_BYTES, DATA_RECORD_TAIL_BYTES, Record, STREAM_ACCEPT_BYTES, STREAM_INITIATE_BYTES,
+    STREAM_KEY_FRAMES, SealedCodec, StreamAccepting, StreamError, StreamInitiating,
 };
 pub use ticket::{TICKET_BYTES, TICKET_LIFE_MS_MAX, Ticket, TicketError, TicketKey};

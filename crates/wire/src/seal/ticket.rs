@@ -1,4 +1,4 @@
-//! Tickets: the index's permission for one device to fetch one name from one source (BT-6.7).
+//! Tickets: the index's permission for one device to fetch one content from one source (BT-6.7).
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
 
 use super::keys::{KEY_BYTES, PublicKey};
+use crate::content::Target;
 use crate::encoding::binary::{DeriveDecode, DeriveEncode};
 use crate::number::HexBytes;
-use crate::text::FileName;
 
 /// Bytes of a ticket: when it ends, its number, a MAC.
 pub const TICKET_BYTES: usize = 32;
@@ -42,8 +42,8 @@ pub struct TicketKey([u8; KEY_BYTES]);
 /// Why a ticket isn't taken.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum TicketError {
-    /// The index has not made it for this device, this name and this source.
-    #[error("the ticket is not for this device and this file")]
+    /// The index has not made it for this device, this content and this source.
+    #[error("the ticket is not for this device and this content")]
     Forged,
     /// Its time is over.
     #[error("the ticket's time is over")]
@@ -63,18 +63,18 @@ impl TicketKey {
         Self(*hasher.finalize().as_bytes())
     }
 
-    /// A ticket for this device and name. `ends_ms` is on the index's clock; `number` is never used twice.
+    /// A ticket for this device and target. `ends_ms` is on the index's clock; `number` is never used twice.
     #[must_use]
-    pub fn issue(&self, device: &PublicKey, name: &FileName, ends_ms: u64, number: u64) -> Ticket {
+    pub fn issue(&self, device: &PublicKey, target: &Target, ends_ms: u64, number: u64) -> Ticket {
         let mut ticket = [0; TICKET_BYTES];
         ticket[..8].copy_from_slice(&ends_ms.to_be_bytes());
         ticket[8..16].copy_from_slice(&number.to_be_bytes());
-        let mac = self.mac(&ticket, device, name);
+        let mac = self.mac(&ticket, device, target);
         ticket[16..].copy_from_slice(&mac);
         Ticket(HexBytes(ticket))
     }
 
-    /// Whether the index made this ticket for this device and name, and its time is not over. Whether it was used
+    /// Whether the index made this ticket for this device and target, and its time is not over. Whether it was used
     /// before is for the caller to know.
     ///
     /// # Errors
@@ -83,11 +83,11 @@ impl TicketKey {
         &self,
         now_ms: u64,
         device: &PublicKey,
-        name: &FileName,
+        target: &Target,
         ticket: &Ticket,
     ) -> Result<(), TicketError> {
         let given = &ticket.0.0[16..];
-        if !bool::from(self.mac(&ticket.0.0, device, name).ct_eq(given)) {
+        if !bool::from(self.mac(&ticket.0.0, device, target).ct_eq(given)) {
             return Err(TicketError::Forged);
         }
         match ticket.ends_ms().checked_sub(now_ms) {
@@ -97,9 +97,9 @@ impl TicketKey {
         }
     }
 
-    fn mac(&self, ticket: &[u8; TICKET_BYTES], device: &PublicKey, name: &FileName) -> [u8; 16] {
+    fn mac(&self, ticket: &[u8; TICKET_BYTES], device: &PublicKey, target: &Target) -> [u8; 16] {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(&ticket[..16]).update(device.as_bytes()).update(name.as_str().as_bytes());
+        hasher.update(&ticket[..16]).update(device.as_bytes()).update(target.to_string().as_bytes());
         let mut mac = [0; 16];
         mac.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         mac

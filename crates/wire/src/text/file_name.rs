@@ -20,28 +20,7 @@ impl Rule for FileNameRule {
     const BYTES_MAX: usize = FILE_NAME_BYTES_MAX;
 
     fn check(text: &str) -> Result<(), TextError> {
-        let (Some(first), Some(last)) = (text.chars().next(), text.chars().next_back()) else {
-            return Err(TextError::Empty);
-        };
-        for character in text.chars() {
-            if is_invisible(character) {
-                return Err(TextError::Invisible(character));
-            }
-            if is_forbidden(character) {
-                return Err(TextError::Forbidden(character));
-            }
-        }
-        if is_forbidden_start(first) {
-            return Err(TextError::Start(first));
-        }
-        if is_forbidden_end(last) {
-            return Err(TextError::End(last));
-        }
-        if is_device(text) {
-            return Err(TextError::Device);
-        }
-        // ASCII is in every normalization form.
-        if text.is_ascii() || is_nfc(text) { Ok(()) } else { Err(TextError::NotNormalized) }
+        check_name(text, is_forbidden_start)
     }
 }
 
@@ -60,6 +39,37 @@ impl FileName {
     }
 }
 
+/// What names of files have in common, here and inside folders: only their first character is judged differently.
+pub(super) fn check_name(text: &str, is_forbidden_start: impl Fn(char) -> bool) -> Result<(), TextError> {
+    let (Some(first), Some(last)) = (text.chars().next(), text.chars().next_back()) else {
+        return Err(TextError::Empty);
+    };
+    check_characters(text)?;
+    if is_forbidden_start(first) {
+        return Err(TextError::Start(first));
+    }
+    if is_forbidden_end(last) {
+        return Err(TextError::End(last));
+    }
+    if is_device(text) {
+        return Err(TextError::Device);
+    }
+    // ASCII is in every normalization form.
+    if text.is_ascii() || is_nfc(text) { Ok(()) } else { Err(TextError::NotNormalized) }
+}
+
+pub(super) fn check_characters(text: &str) -> Result<(), TextError> {
+    for character in text.chars() {
+        if is_invisible(character) {
+            return Err(TextError::Invisible(character));
+        }
+        if is_forbidden(character) {
+            return Err(TextError::Forbidden(character));
+        }
+    }
+    Ok(())
+}
+
 fn is_forbidden(character: char) -> bool {
     matches!(character, '/' | '\\' | ':' | '<' | '>' | '"' | '|' | '?' | '*')
 }
@@ -68,7 +78,7 @@ fn is_forbidden_start(character: char) -> bool {
     matches!(character, '.' | '-' | '~') || character.is_whitespace()
 }
 
-fn is_forbidden_end(character: char) -> bool {
+pub(super) fn is_forbidden_end(character: char) -> bool {
     character == '.' || character.is_whitespace()
 }
 
@@ -85,7 +95,7 @@ fn is_device(name: &str) -> bool {
     is_port && matches!((number.next(), number.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
 }
 
-fn short_hash(label: &str) -> String {
+pub(super) fn short_hash(label: &str) -> String {
     Sha256::digest(label.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -108,7 +118,7 @@ fn replace_hostile(label: &str, hash: &str) -> String {
 }
 
 /// Splits before the last dot, if what follows it looks like an extension: a few letters and digits.
-fn split_extension(name: &str) -> (&str, &str) {
+pub(super) fn split_extension(name: &str) -> (&str, &str) {
     const EXTENSION_BYTES_MAX: usize = 16;
     let plain = |extension: &str| extension[1..].chars().all(char::is_alphanumeric);
     match name.rfind('.').map(|dot| name.split_at(dot)) {
@@ -119,7 +129,7 @@ fn split_extension(name: &str) -> (&str, &str) {
     }
 }
 
-fn cut(text: &str, bytes_max: usize) -> &str {
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     let mut end = bytes_max.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;

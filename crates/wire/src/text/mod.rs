@@ -2,7 +2,9 @@
 //!
 //! A [`Text`] can't hold a value that breaks its rule, so nobody who is handed one checks it again.
 
+mod entry_name;
 mod escape;
+mod extension;
 mod file_name;
 mod plain;
 
@@ -15,7 +17,9 @@ use std::marker::PhantomData;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use unicode_normalization::UnicodeNormalization as _;
 
+pub use entry_name::{EntryName, EntryNameRule};
 pub use escape::{Escaped, escaped};
+pub use extension::{Extension, ExtensionRule};
 pub use file_name::{FileName, FileNameRule};
 pub use plain::{
     MemberName, MemberNameRule, Password, PasswordRule, Query, QueryRule, Sentence, SentenceRule,

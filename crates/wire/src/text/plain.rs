@@ -9,7 +9,7 @@ pub type MemberName = Text<MemberNameRule>;
 /// A member's password: 1 to 128 bytes, no control characters. Never printed, not even by `{:?}`.
 pub type Password = Text<PasswordRule>;
 
-/// What to search for: 0 to 255 bytes, no control characters. The empty query finds everything.
+/// What to search for: 0 to 255 bytes, `"` and `\` counted twice, no control characters. The empty query finds everything.
 pub type Query = Text<QueryRule>;
 
 /// One sentence for a person: 0 to 200 bytes, nothing invisible.
@@ -56,6 +56,10 @@ impl Rule for QueryRule {
     const BYTES_MAX: usize = QUERY_BYTES_MAX;
 
     fn check(text: &str) -> Result<(), TextError> {
+        let bytes = text.len() + text.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        if bytes > QUERY_BYTES_MAX {
+            return Err(TextError::TooLong { bytes, bytes_max: QUERY_BYTES_MAX });
+        }
         no_control(text)
     }
 }

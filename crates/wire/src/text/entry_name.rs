@@ -1,0 +1,104 @@
+//! Entry names: what files and folders may be called inside a folder that is shared (BT-3.6-2).
+
+use super::file_name::{check_name, cut, short_hash, split_extension};
+use super::{Rule, Text, TextError};
+use crate::limits::FILE_NAME_BYTES_MAX;
+
+/// One component of a path in a folder: a [`FileName`](crate::FileName) that may also start with `.`, `-` or `~`, so
+/// that hidden files travel with their folder. Never `.` or `..`.
+pub type EntryName = Text<EntryNameRule>;
+
+/// The rule of [`EntryName`].
+pub enum EntryNameRule {}
+
+impl Rule for EntryNameRule {
+    const WHAT: &'static str = "entry name";
+    const BYTES_MAX: usize = FILE_NAME_BYTES_MAX;
+
+    fn check(text: &str) -> Result<(), TextError> {
+        // No name ends with a dot: that keeps `.` and `..` out as well.
+        check_name(text, char::is_whitespace)
+    }
+}
+
+impl EntryName {
+    /// The name with `_` and eight hash digits before its extension, for a taker whose file system holds one of two names
+    /// that differ only in case: the hash is that of the name as it was written (BT-3.6-7).
+    #[must_use]
+    pub fn told_apart(&self) -> Self {
+        let (name, hash) = (self.as_str(), short_hash(self.as_str()));
+        let (stem, extension) = match split_extension(name) {
+            // All of a hidden file's name may look like an extension.
+            ("", _) => (name, ""),
+            split => split,
+        };
+        let room = FILE_NAME_BYTES_MAX - extension.len() - hash.len() - 1;
+        let told_apart = format!("{}_{hash}{extension}", cut(stem, room));
+        Self::new(&told_apart).expect("letters, digits and `_` within an acceptable name keep it acceptable")
+    }
+
+    /// Checks a component where no copy of it is wanted.
+    ///
+    /// # Errors
+    /// What [`EntryName::new`] would say.
+    pub(crate) fn check_component(component: &str) -> Result<(), TextError> {
+        Self::check(component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::FileName;
+
+    #[test]
+    fn hidden_files_travel_but_nothing_leads_out_of_the_folder() {
+        for name in [".gitignore", "-r", "~notes", "a", "...a", "résumé.pdf"] {
+            assert_eq!(EntryName::new(name).unwrap().as_str(), name);
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "...",
+            " a",
+            "a ",
+            "a.",
+            "a/b",
+            "a\\b",
+            "a\0",
+            "a\u{202e}b",
+            "CON",
+            "nul.txt",
+            "c:",
+            "e\u{301}",
+        ] {
+            assert!(EntryName::new(name).is_err(), "{name:?}");
+        }
+        assert!(EntryName::new(&"a".repeat(FILE_NAME_BYTES_MAX)).is_ok());
+        assert!(EntryName::new(&"a".repeat(FILE_NAME_BYTES_MAX + 1)).is_err());
+    }
+
+    #[test]
+    fn every_file_name_is_an_entry_name() {
+        for name in ["notes.txt", "a b.tar.gz", "日本語", "_"] {
+            assert!(FileName::new(name).is_ok() && EntryName::new(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_are_told_apart() {
+        let told_apart = |name: &str| EntryName::new(name).unwrap().told_apart().as_str().to_lowercase();
+        for (one, other) in
+            [("Notes.txt", "notes.txt"), (".Profile", ".profile"), ("A", "a"), ("É.pdf", "é.pdf")]
+        {
+            assert_ne!(told_apart(one), told_apart(other), "{one}");
+        }
+        assert!(told_apart("Notes.txt").starts_with("notes_") && told_apart("Notes.txt").ends_with(".txt"));
+        assert!(told_apart(".profile").starts_with(".profile_"));
+        for name in ["é".repeat(127), format!("{}.jpeg", "é".repeat(125)), format!(".{}", "a".repeat(254))]
+        {
+            assert!(told_apart(&name).len() <= FILE_NAME_BYTES_MAX, "{name}");
+        }
+    }
+}
