@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bittrickle_wire::legacy::{PeerReply, Reply, Request, RequestKind, sentence};
-use bittrickle_wire::{FileName, MemberName, Password, SourceAddress};
+use bittrickle_wire::{Content, FileName, MemberName, Password, SourceAddress};
 
 use super::Index;
+use super::publications::{Entry, Publication};
 use super::sessions::{Session, Speaks};
 
 /// What follows from a request of the original's client.
@@ -129,7 +130,8 @@ impl Index {
             return fail(sentence::NO_FILES);
         }
         let own = self.publications.of_member_by_sequence(member);
-        Reply::files(sentence::FILES_LISTED, own.map(|name| name.as_str().to_owned()))
+        let files = own.filter(|(_, publication)| !publication.content.is_folder);
+        Reply::files(sentence::FILES_LISTED, files.map(|(name, _)| name.as_str().to_owned()))
     }
 
     fn legacy_publish(&mut self, member: &Arc<MemberName>, name: Option<&str>) -> Reply {
@@ -140,7 +142,7 @@ impl Index {
         if self.refuse_too_many_publications(member, added).is_err() {
             return fail(sentence::NOT_PUBLISHED);
         }
-        self.publications.publish(member, name, None);
+        self.publications.publish(member, name, Content::default());
         success(sentence::PUBLISHED)
     }
 
@@ -160,9 +162,7 @@ impl Index {
         let Some(text) = text else { return fail(sentence::NOTHING_FOUND) };
         let names = self.publications.names_by_sequence().take(self.limits.names_per_search);
         let mut found = names
-            .filter(|(name, entry)| {
-                name.as_str().contains(text) && entry.owners.keys().any(|owner| **owner != *member)
-            })
+            .filter(|(name, entry)| name.as_str().contains(text) && of_others(entry, member).next().is_some())
             .map(|(name, _)| name.as_str().to_owned())
             .peekable();
         if found.peek().is_none() {
@@ -176,15 +176,26 @@ impl Index {
         let Some(entry) = name.and_then(|name| self.publications.entry(&name)) else {
             return fail(sentence::FILE_NOT_FOUND);
         };
-        let mut others = entry.owners.iter().filter(|(owner, _)| ***owner != *member).peekable();
+        let mut others = of_others(entry, member).peekable();
         if others.peek().is_none() {
             return fail(sentence::FILE_NOT_FOUND);
         }
-        match others.find_map(|(owner, publication)| self.sources(owner, publication).next()) {
-            Some(session) => Reply::Peer(peer_reply(session)),
+        match others.find_map(|(owner, publication)| {
+            self.sources(owner, publication).find(|origin| !origin.content.is_folder)
+        }) {
+            Some(origin) => Reply::Peer(peer_reply(origin.session)),
             None => fail(sentence::OWNER_NOT_ACTIVE),
         }
     }
+}
+
+/// What others have published under a name, as far as the original's clients can fetch it: no folders (BT-4.2-10).
+fn of_others<'a>(
+    entry: &'a Entry,
+    member: &'a MemberName,
+) -> impl Iterator<Item = (&'a Arc<MemberName>, &'a Publication)> {
+    let others = entry.owners.iter().filter(move |(owner, _)| ***owner != *member);
+    others.filter(|(_, publication)| !publication.content.is_folder)
 }
 
 fn peer_reply(session: &Session) -> PeerReply {

@@ -4,10 +4,14 @@
 //! answer is exact at `now`: sessions whose time is over are gone before a request is looked at.
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
+mod contents;
 mod legacy;
+mod lists;
+mod locate;
+mod owners;
 mod publications;
-mod queries;
 mod requests;
+mod search;
 mod sessions;
 
 use std::net::SocketAddr;
@@ -16,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
-use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, legacy as original};
+use bittrickle_wire::{Encoding, Hex64, MemberName, Target, legacy as original};
 
 pub use legacy::{LegacyAnswer, LegacyLogin};
 use publications::Publications;
@@ -35,8 +39,8 @@ pub struct Caller<'a> {
 
 /// Whoever shares a key with each source, and so can permit others to fetch from it (BT-6.7).
 pub trait Tickets {
-    /// A ticket that lets `requester` fetch `name` from the device `source`; `None` when no key is shared with it.
-    fn issue(&self, source: &PublicKey, requester: &PublicKey, name: &FileName) -> Option<Ticket>;
+    /// A ticket that lets `requester` fetch `target` from the device `source`; `None` when no key is shared with it.
+    fn issue(&self, source: &PublicKey, requester: &PublicKey, target: &Target) -> Option<Ticket>;
 }
 
 /// How many of everything the index holds (BT-5.3-2). Where a limit is reached, requests are refused, and nothing
@@ -122,20 +126,21 @@ impl Index {
     /// Ends a device's session, if it has one: the device is not the member's any more.
     pub fn close_device(&mut self, device: &PublicKey) {
         if let Some(id) = self.sessions.of_device(device).map(|session| session.id) {
-            self.sessions.close(id);
+            self.close(id);
         }
     }
 
     /// Ends every session of a member, of both formats.
     pub fn close_member(&mut self, member: &MemberName) {
         let open: Vec<_> = self.sessions.of_member(member).map(|session| session.id).collect();
-        open.into_iter().for_each(|id| self.sessions.close(id));
+        open.into_iter().for_each(|id| self.close(id));
     }
 
     /// Forgets a member: no session, no publication.
     pub fn remove_member(&mut self, member: &MemberName) {
         self.close_member(member);
-        let names: Vec<_> = self.publications.of_member_by_sequence(member).cloned().collect();
+        let names: Vec<_> =
+            self.publications.of_member_by_sequence(member).map(|(name, _)| Arc::clone(name)).collect();
         names.iter().for_each(|name| drop(self.publications.unpublish(member, name)));
     }
 
@@ -165,7 +170,9 @@ impl Index {
     /// Ends the sessions whose time is over. Every request does this by itself; called between requests, it frees
     /// memory sooner.
     pub fn expire(&mut self, now: Instant) {
-        self.sessions.close_expired(now);
+        while let Some(id) = self.sessions.next_expired(now) {
+            self.close(id);
+        }
     }
 
     /// Sessions that are open, of both formats.

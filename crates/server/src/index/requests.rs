@@ -1,5 +1,5 @@
-//! Who is asking, and the framed requests that change something: login, logout, heartbeat, publish, unpublish
-//! (BT-2.3 to BT-2.6).
+//! Who is asking, and the framed requests that change something: login, logout, heartbeat, publish, unpublish, announce
+//! (BT-2.3 to BT-2.6, BT-2.12).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{
-    HeartbeatReply, LoggedIn, LoggedOut, Login, Publish, Published, RefusalCode, Refused, Reply, Request,
-    Unpublish, Unpublished,
+    Announce, Announced, HeartbeatReply, LoggedIn, LoggedOut, Login, Publish, Published, RefusalCode,
+    Refused, Reply, Request, Unpublish, Unpublished,
 };
 use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, SourceAddress};
 
+use super::publications::Offering;
 use super::sessions::{Session, SessionId, Speaks};
 use super::{Caller, HEARTBEAT, Index, OFFLINE_AFTER, Tickets};
 
@@ -40,35 +41,41 @@ impl Index {
                 RefusalCode::UNEXPECTED_KIND,
                 "devices are enrolled before their requests reach the index",
             )),
-            Request::Heartbeat(_) => {
+            Request::Heartbeat(_)
+            | Request::Publish(_)
+            | Request::Unpublish(_)
+            | Request::Announce(_)
+            | Request::Search(_)
+            | Request::Locate(_)
+            | Request::ListPeers(_)
+            | Request::ListFiles(_) => {
                 let asker = self.asker(now, caller, encoding)?;
-                Ok(self.heartbeat(now, &asker))
-            }
-            Request::Publish(publish) => {
-                let asker = self.asker(now, caller, encoding)?;
-                self.publish(&asker, publish)
-            }
-            Request::Unpublish(unpublish) => {
-                let asker = self.asker(now, caller, encoding)?;
-                Ok(self.unpublish(&asker, &unpublish))
-            }
-            Request::Search(search) => {
-                let asker = self.asker(now, caller, encoding)?;
-                Ok(Reply::Found(self.search(&asker, &search)))
-            }
-            Request::Locate(locate) => {
-                let asker = self.asker(now, caller, encoding)?;
-                Ok(Reply::Located(self.locate(&asker, &locate, tickets)))
-            }
-            Request::ListPeers(list) => {
-                let asker = self.asker(now, caller, encoding)?;
-                Ok(Reply::Peers(self.list_peers(&asker, &list)))
-            }
-            Request::ListFiles(list) => {
-                let asker = self.asker(now, caller, encoding)?;
-                Ok(Reply::Files(self.list_files(&asker, &list)))
+                self.answer(now, &asker, request, tickets)
             }
         }
+    }
+
+    /// Answers what only a session may ask (BT-2.2-4).
+    fn answer(
+        &mut self,
+        now: Instant,
+        asker: &Asker,
+        request: Request,
+        tickets: &dyn Tickets,
+    ) -> Result<Reply, Refused> {
+        Ok(match request {
+            Request::Login(_) | Request::Logout(_) | Request::Enrol(_) => {
+                unreachable!("these need no session")
+            }
+            Request::Heartbeat(_) => self.heartbeat(now, asker),
+            Request::Publish(publish) => self.publish(asker, publish)?,
+            Request::Unpublish(unpublish) => self.unpublish(asker, &unpublish),
+            Request::Announce(announce) => self.announce(asker, announce),
+            Request::Search(search) => Reply::Found(self.search(asker, &search)),
+            Request::Locate(locate) => Reply::Located(self.locate(asker, &locate, tickets)),
+            Request::ListPeers(list) => Reply::Peers(self.list_peers(asker, &list)),
+            Request::ListFiles(list) => Reply::Files(self.list_files(asker, &list)),
+        })
     }
 
     /// The session of the device that asks; asking is a sign of life (BT-2.3-4).
@@ -92,7 +99,7 @@ impl Index {
         if own.is_none() {
             self.refuse_one_too_many(caller.member, &replaced)?;
         }
-        replaced.into_iter().for_each(|id| self.sessions.close(id));
+        replaced.into_iter().for_each(|id| self.close(id));
         match own.and_then(|id| self.sessions.session_mut(id)) {
             Some(session) => {
                 session.source = source;
@@ -160,15 +167,15 @@ impl Index {
         let names: BTreeSet<&FileName> = publish.files.iter().map(|offer| &offer.name).collect();
         let added = names.into_iter().filter(|name| !self.publications.is_owner(&asker.member, name)).count();
         self.refuse_too_many_publications(&asker.member, added)?;
-        let mut names = Vec::with_capacity(publish.files.len());
         for offer in publish.files.into_vec() {
-            let name = self.publications.publish(&asker.member, offer.name, Some(offer.file_bytes));
+            let content = offer.content();
+            let name = self.publications.publish(&asker.member, offer.name, content);
             let is_open = |id| self.sessions.is_open(id);
-            self.publications.add_offer(&asker.member, &name, asker.session, is_open);
-            names.push(name);
+            let before = self.publications.add_offer(&asker.member, &name, asker.session, is_open);
+            let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
+            session.add_offer(&name, before.as_deref(), &content);
         }
-        let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
-        names.iter().for_each(|name| session.add_offer(name));
+        let session = self.sessions.session(asker.session).expect("the asker has just been found");
         Ok(Reply::Published(Published { offered: session.offered() }))
     }
 
@@ -191,11 +198,12 @@ impl Index {
 
     fn unpublish(&mut self, asker: &Asker, unpublish: &Unpublish) -> Reply {
         for name in unpublish.names.iter() {
-            if let Some(session) = self.sessions.session_mut(asker.session) {
-                session.remove_offer(name);
-            }
             let is_open = |id| self.sessions.is_open(id);
-            if !self.publications.end_offer(&asker.member, name, asker.session, is_open) {
+            let (before, others) = self.publications.end_offer(&asker.member, name, asker.session, is_open);
+            if let (Some(before), Some(session)) = (before, self.sessions.session_mut(asker.session)) {
+                session.remove_offer(name, &before);
+            }
+            if !others {
                 self.withdraw(&asker.member, name);
             }
         }
@@ -205,12 +213,30 @@ impl Index {
     /// Withdraws a member's publication from every session that offers it. Says whether there was one.
     pub(super) fn withdraw(&mut self, member: &MemberName, name: &FileName) -> bool {
         let Some(publication) = self.publications.unpublish(member, name) else { return false };
-        for id in publication.offered_by {
-            if let Some(session) = self.sessions.session_mut(id) {
-                session.remove_offer(name);
+        for Offering { session, content } in publication.offered_by {
+            if let Some(session) = self.sessions.session_mut(session) {
+                session.remove_offer(name, &content);
             }
         }
         true
+    }
+
+    /// The session is a source of exactly these contents, beside what it offers under a name (BT-2.12-1).
+    fn announce(&mut self, asker: &Asker, announce: Announce) -> Reply {
+        let roots = announce.roots.into_vec();
+        let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
+        let before = session.announce(roots.clone());
+        let contents = self.publications.contents_mut();
+        contents.end_announcements(&before, &asker.member, asker.session);
+        contents.announce(&roots, &asker.member, asker.session);
+        Reply::Announced(Announced {})
+    }
+
+    /// Ends a session. What it has announced goes with it.
+    pub(super) fn close(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.close(id) {
+            self.publications.contents_mut().end_announcements(session.announced(), &session.member, id);
+        }
     }
 }
 

@@ -3,19 +3,20 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::net::IpAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::messages::name_digest;
+use bittrickle_wire::messages::{Offer, offer_digest};
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{FileName, MemberName, SourceAddress};
+use bittrickle_wire::{Content, FileBytes, FileName, MemberName, Root, SourceAddress};
 use slab::Slab;
 
 use super::{LEGACY_OFFLINE_AFTER, OFFLINE_AFTER};
 
 /// Numbers sessions in the order of their logins; never used twice.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(super) struct SessionId(u64);
+pub(super) struct SessionId(NonZeroU64);
 
 /// What a session speaks, and thereby how it is recognised.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,19 +42,21 @@ pub(super) struct Session {
     heard_ns: u64,
 }
 
-/// The names that a session offers.
+/// The names that a session offers. What stands behind each, the publications know.
 #[derive(Debug, Default)]
 struct Offers {
     names: HashSet<Arc<FileName>>,
-    /// The sum of the digests of those names (BT-2.4-3).
+    /// The sum of the digests of those offers (BT-2.4-3).
     digest: u64,
+    /// Contents that it is downloading, and has pieces of (BT-2.12).
+    announced: Vec<Root>,
 }
 
 /// All sessions. Each stands in every table that applies to it.
 #[derive(Debug)]
 pub(super) struct Sessions {
     started: Instant,
-    next_id: u64,
+    next_id: SessionId,
     /// The sessions themselves. The maps hold their places only: a map keeps an eighth to a half of its own empty.
     places: Slab<Session>,
     by_id: HashMap<SessionId, u32>,
@@ -61,6 +64,16 @@ pub(super) struct Sessions {
     by_member: BTreeMap<Arc<MemberName>, Vec<SessionId>>,
     /// When to look at each session next: never later than its end. A sign of life moves the end, not this.
     by_look: BinaryHeap<Reverse<(u64, SessionId)>>,
+}
+
+impl SessionId {
+    /// The lowest of all.
+    pub(super) const FIRST: Self = Self(NonZeroU64::MIN);
+
+    /// The one behind it in their order.
+    pub(super) fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("logins are fewer"))
+    }
 }
 
 impl Session {
@@ -89,19 +102,37 @@ impl Session {
         self.offers.as_ref().map_or(0, |offers| offers.digest)
     }
 
-    pub(super) fn add_offer(&mut self, name: &Arc<FileName>) {
+    /// Offers a name; `before` is what it offered under it so far.
+    pub(super) fn add_offer(&mut self, name: &Arc<FileName>, before: Option<&Content>, content: &Content) {
+        if let Some(before) = before {
+            self.remove_offer(name, before);
+        }
         let offers = self.offers.get_or_insert_default();
         if offers.names.insert(Arc::clone(name)) {
-            offers.digest = offers.digest.wrapping_add(name_digest(name));
+            offers.digest = offers.digest.wrapping_add(digest(name, content));
         }
     }
 
-    pub(super) fn remove_offer(&mut self, name: &FileName) {
+    /// Offers a name no more, behind which stood this.
+    pub(super) fn remove_offer(&mut self, name: &FileName, content: &Content) {
         if let Some(offers) = &mut self.offers
             && offers.names.remove(name)
         {
-            offers.digest = offers.digest.wrapping_sub(name_digest(name));
+            offers.digest = offers.digest.wrapping_sub(digest(name, content));
         }
+    }
+
+    /// Contents that it has announced.
+    pub(super) fn announced(&self) -> &[Root] {
+        self.offers.as_ref().map_or(&[], |offers| &offers.announced)
+    }
+
+    /// Announces exactly these from now on. Gives those that it announced before.
+    pub(super) fn announce(&mut self, roots: Vec<Root>) -> Vec<Root> {
+        if roots.is_empty() && self.offers.is_none() {
+            return Vec::new();
+        }
+        std::mem::replace(&mut self.offers.get_or_insert_default().announced, roots)
     }
 }
 
@@ -110,7 +141,7 @@ impl Sessions {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             started: now,
-            next_id: 0,
+            next_id: SessionId::FIRST,
             places: Slab::new(),
             by_id: HashMap::new(),
             by_device: HashMap::new(),
@@ -134,8 +165,8 @@ impl Sessions {
         speaks: Speaks,
         source: SourceAddress,
     ) -> SessionId {
-        let id = SessionId(self.next_id);
-        self.next_id += 1;
+        let id = self.next_id;
+        self.next_id = id.next();
         let member = Arc::clone(member);
         self.by_member.entry(Arc::clone(&member)).or_default().push(id);
         let session = Session { id, member, speaks, source, offers: None, heard_ns: self.elapsed_ns(now) };
@@ -148,9 +179,10 @@ impl Sessions {
         id
     }
 
-    /// Ends a session. What it has offered is not on offer any more: its id stands for nobody (BT-2.6-6).
-    pub(super) fn close(&mut self, id: SessionId) {
-        let Some(place) = self.by_id.remove(&id) else { return };
+    /// Ends a session and gives what it was. What it has offered is not on offer any more: its id stands for nobody
+    /// (BT-2.6-6).
+    pub(super) fn close(&mut self, id: SessionId) -> Option<Session> {
+        let place = self.by_id.remove(&id)?;
         let session = self.places.remove(place as usize);
         if let Speaks::Frames(device) = session.speaks {
             self.by_device.remove(&device);
@@ -161,10 +193,11 @@ impl Sessions {
                 self.by_member.remove(&session.member);
             }
         }
+        Some(session)
     }
 
-    /// Ends the sessions whose time is over.
-    pub(super) fn close_expired(&mut self, now: Instant) {
+    /// The next session whose time is over; it is still there.
+    pub(super) fn next_expired(&mut self, now: Instant) -> Option<SessionId> {
         let now_ns = self.elapsed_ns(now);
         while let Some(Reverse((_, id))) =
             self.by_look.peek().copied().filter(|Reverse((at_ns, _))| *at_ns <= now_ns)
@@ -172,10 +205,11 @@ impl Sessions {
             self.by_look.pop();
             match self.session(id).map(Session::over_at_ns) {
                 Some(over_at_ns) if over_at_ns > now_ns => self.by_look.push(Reverse((over_at_ns, id))),
-                Some(_) => self.close(id),
+                Some(_) => return Some(id),
                 None => {}
             }
         }
+        None
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
@@ -229,6 +263,13 @@ impl Sessions {
         members.sort_by_key(|(_, ids)| ids.first().copied());
         members.into_iter().map(|(member, _)| member).collect()
     }
+}
+
+/// What an offer adds to its session's digest.
+fn digest(name: &FileName, content: &Content) -> u64 {
+    let Content { file_bytes, root, is_folder } = *content;
+    let file_bytes = file_bytes.unwrap_or(FileBytes::ZERO);
+    offer_digest(&Offer { name: name.clone(), file_bytes, root, is_folder })
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

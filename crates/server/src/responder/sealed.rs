@@ -9,7 +9,7 @@ use bittrickle_wire::messages::{Enrol, RefusalCode, Refused, Reply, Request};
 use bittrickle_wire::seal::{
     Cipher, OpenError, Opened, PublicKey, Reset, Sealed, TICKET_LIFE_MS_MAX, Ticket,
 };
-use bittrickle_wire::{Encoding, FileName, Frame, MemberName, Message, Received, Verdict};
+use bittrickle_wire::{Encoding, Frame, MemberName, Message, Received, Target, Verdict};
 use bytes::BytesMut;
 
 use super::Responder;
@@ -102,15 +102,18 @@ impl<C: Cipher> Responder<C> {
                 }
                 Ok(Admitted::Member { device, member, address, request }) => {
                     let caller = Caller { member: &member, device, address };
-                    self.ask_index(now, now_ms, caller, encoding, request)
+                    self.ask_index(now, now_ms, caller, encoding, *request)
                 }
             },
             _ if kind.is_reply() => {
                 self.counters.unexpected_replies += 1;
                 return None;
             }
-            Message::Fetch(_) | Message::Reply(_) | Message::Content(_) => unexpected(),
-            Message::Data(_) | Message::Done(_) | Message::Versions(_) => unexpected(),
+            Message::Describe(_) | Message::Fetch(_) | Message::AskHave(_) | Message::Renew(_) => {
+                unexpected()
+            }
+            Message::Described(_) | Message::Data(_) | Message::Have(_) | Message::Renewed(_) => unexpected(),
+            Message::Reply(_) | Message::Versions(_) => unexpected(),
         };
         Some(Frame { request_id, encoding, message: Message::Reply(reply) })
     }
@@ -146,6 +149,7 @@ impl<C: Cipher> Responder<C> {
             let sentence = "this device is not enrolled here, or not any more; join first";
             return Err(Refused::new(RefusalCode::NOT_ENROLLED, sentence));
         };
+        let request = Box::new(request);
         Ok(Admitted::Member { device: slot.device, member, address: slot.address, request })
     }
 }
@@ -155,7 +159,7 @@ enum Admitted {
     /// Anybody may want to enrol.
     Enrolment(Enrol),
     /// All else is for members' devices.
-    Member { device: PublicKey, member: Arc<MemberName>, address: SocketAddr, request: Request },
+    Member { device: PublicKey, member: Arc<MemberName>, address: SocketAddr, request: Box<Request> },
 }
 
 fn take_from_budget<C>(now_ms: u64, limits: &Limits, slot: &mut Slot<C>, request: &Request) -> bool {
@@ -164,9 +168,11 @@ fn take_from_budget<C>(now_ms: u64, limits: &Limits, slot: &mut Slot<C>, request
             slot.queries.take(now_ms, limits.queries)
         }
         Request::Publish(_) | Request::Unpublish(_) => slot.batches.take(now_ms, limits.batches),
-        Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Enrol(_) => {
-            slot.others.take(now_ms, limits.others)
-        }
+        Request::Login(_)
+        | Request::Logout(_)
+        | Request::Heartbeat(_)
+        | Request::Enrol(_)
+        | Request::Announce(_) => slot.others.take(now_ms, limits.others),
     }
 }
 
@@ -178,11 +184,11 @@ struct Issuer<'a, C> {
 }
 
 impl<C> Tickets for Issuer<'_, C> {
-    fn issue(&self, source: &PublicKey, requester: &PublicKey, name: &FileName) -> Option<Ticket> {
+    fn issue(&self, source: &PublicKey, requester: &PublicKey, target: &Target) -> Option<Ticket> {
         let key = self.table.of_device(source)?.session.ticket_key(false);
         let number = self.next_number.get();
         self.next_number.set(number.wrapping_add(1));
-        Some(key.issue(requester, name, self.ends_ms, number))
+        Some(key.issue(requester, target, self.ends_ms, number))
     }
 }
 
