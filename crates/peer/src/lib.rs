@@ -6,6 +6,7 @@
 
 pub mod channel;
 pub mod cli;
+pub mod content;
 pub mod net;
 mod resend;
 pub mod session;

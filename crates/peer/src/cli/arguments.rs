@@ -9,6 +9,8 @@ use bittrickle_wire::{Encoding, MemberName};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::shell::parse_bytes;
+
 /// BitTrickle: publish, find and fetch files among the members of a group.
 #[derive(Debug, Parser)]
 #[command(name = "bittrickle", version, after_help = EXAMPLE)]
@@ -38,6 +40,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = Spelling::Bincode, global = true)]
     pub(super) encoding: Spelling,
 
+    /// The most that all uploads together send, in bytes a second; K, M and G stand for powers of 1,024 [default: no limit]
+    #[arg(long, value_name = "BYTES", value_parser = rate, global = true)]
+    pub(super) limit_rate: Option<u64>,
+
     #[command(subcommand)]
     pub(super) command: Subcommands,
 }
@@ -48,6 +54,8 @@ pub(super) enum Subcommands {
     Join(JoinArguments),
     /// Start a session and read commands: get, lap, lpf, pub, sch, unp, status, xit, help
     Shell,
+    /// Fetch one file or folder, verified; a download that was interrupted is gone on with
+    Get(GetArguments),
     /// List the servers that this device has joined
     Servers {
         /// As one JSON document
@@ -62,6 +70,18 @@ pub(super) enum Subcommands {
         #[arg(value_name = "HOST:PORT")]
         host: Host,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct GetArguments {
+    /// The name under which it is shared; with @MEMBER behind it, or the first digits of its hash (at least 8), where there
+    /// are several
+    #[arg(value_name = "NAME|NAME@MEMBER|HASH")]
+    pub(super) what: String,
+
+    /// Folder to put it in [default: the working directory]
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -104,6 +124,7 @@ const EXAMPLE: &str = "\
 Example:
   bittrickle join bt://index.example.org:16980/KEY --user alice
   bittrickle --dir ~/shared shell
+  bittrickle get disk.iso --out ~/downloads
 
 The server's admin gives you the invite, a member name and a password. Joining
 is done once on each device: from then on its key, kept in the state folder, is
@@ -112,8 +133,11 @@ no other is ever accepted in its place.
 
 Names and sentences go to stdout; questions, progress and errors go to stderr.
 
-Exit codes: 0 done, 1 other, 2 usage, 3 not found, 4 refused or not joined,
-5 try again later, 6 server not reached, 130 SIGINT, 143 SIGTERM.";
+Exit codes: 0 done, 1 other, 2 usage, or several contents have the name,
+3 not found or nobody online, 4 refused or not joined, 5 try again later,
+6 server not reached, 7 no source left, 9 disk full or not writable,
+10 wrong bytes from every source, 13 the target exists, 130 SIGINT,
+143 SIGTERM. After 5, 7, 9, 130 and 143 the same `get` goes on.";
 
 impl Arguments {
     /// Checks what no single option can tell.
@@ -124,13 +148,17 @@ impl Arguments {
             ("--dir", self.dir.is_some()),
             ("--user", self.user.is_some()),
         ];
-        match for_shell.into_iter().find(|(_, given)| *given) {
-            Some((option, _)) if !matches!(self.command, Subcommands::Shell) => {
-                let message =
-                    format!("{option}, where it stands, is for `bittrickle shell` alone; see --help");
+        let is_for = |option| match self.command {
+            Subcommands::Shell => true,
+            Subcommands::Get(_) => option == "--server",
+            _ => false,
+        };
+        match for_shell.into_iter().find(|(option, given)| *given && !is_for(*option)) {
+            Some((option, _)) => {
+                let message = format!("{option}, where it stands, is for `bittrickle shell`; see --help");
                 Err(Self::command().error(ErrorKind::ArgumentConflict, message))
             }
-            Some(_) | None => Ok(self),
+            None => Ok(self),
         }
     }
 
@@ -159,6 +187,10 @@ impl JoinServer {
             Self::Host(host) => host,
         }
     }
+}
+
+fn rate(text: &str) -> Result<u64, &'static str> {
+    parse_bytes(text).filter(|rate| *rate > 0).ok_or("a number of bytes is needed, such as 500K or 10M")
 }
 
 impl FromStr for JoinServer {
@@ -208,6 +240,10 @@ mod tests {
             "--server h:1 key",
             "--user alice join h:1 --user alice",
             "forget h",
+            "get",
+            "--dir x get y",
+            "--limit-rate 0 shell",
+            "--limit-rate 1X shell",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert_eq!(error.exit_code(), 2, "{wrong}: {error}");
@@ -220,6 +256,8 @@ mod tests {
             "servers --json",
             "key",
             "forget h:1",
+            "get a.txt",
+            "--server h:1 get a.txt@bob --out x --limit-rate 500K",
         ] {
             assert!(parse(right).is_ok(), "{right}");
         }

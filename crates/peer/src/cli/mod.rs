@@ -3,7 +3,9 @@
 mod address;
 mod arguments;
 mod error;
+mod get;
 mod join;
+mod peer;
 mod servers;
 mod shell;
 mod terminal;
@@ -58,6 +60,10 @@ fn run_command(arguments: &Arguments) -> Result<u8, PeerError> {
         Subcommands::Shell => {
             let file_mode = default_file_mode();
             run_async(shell::run(arguments, file_mode))
+        }
+        Subcommands::Get(get) => {
+            let file_mode = default_file_mode();
+            run_async(get::run(arguments, get, file_mode))
         }
         Subcommands::Servers { json } => servers::list(state_dir, *json),
         Subcommands::Key => servers::key(state_dir),

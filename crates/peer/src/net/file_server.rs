@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::gate::Gate;
 use super::places::{Place, Places};
-use super::upload::{Upload, reset};
+use super::upload::{RateLimit, Upload, reset};
 use crate::share::{Folder, Shares};
 use crate::transfer::Deadlines;
 
@@ -53,12 +53,13 @@ impl FileServer {
         shares: Arc<Shares>,
         deadlines: Deadlines,
         gate: Option<Gate>,
+        limit: RateLimit,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let slots = Arc::new(Semaphore::new(UPLOADS_MAX));
-        let upload = Upload { folder, shares, deadlines, slots, gate };
+        let upload = Upload { folder, shares, deadlines, slots, limit, gate };
         let accepting = accept(listener, upload, stop.clone(), tasks.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));
         Ok(Self { address, stop, tasks })

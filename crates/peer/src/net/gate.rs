@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use bittrickle_wire::limits::HEADER_BYTES;
 use bittrickle_wire::seal::{
-    Entropy, PublicKey, STREAM_INITIATE_BYTES, SecretKey, StreamAccepting, StreamError,
+    Entropy, PublicKey, STREAM_INITIATE_BYTES, SecretKey, StreamAccepting, StreamError, Ticket,
 };
-use bittrickle_wire::{Encoding, FileName, Header, Kind};
+use bittrickle_wire::{Encoding, Header, Kind, Target};
 
 use super::places::{Place, Places};
 use crate::transfer::{Admission, NotAdmitted};
@@ -29,9 +29,10 @@ pub struct Gate {
 #[derive(Debug)]
 pub(super) struct Admitted {
     /// Fetch this.
-    pub(super) name: FileName,
-    /// Begin to fetch it until then.
+    pub(super) target: Target,
+    /// Ask for parts of it until then.
     pub(super) until: Instant,
+    device: PublicKey,
     _place: Place<PublicKey>,
 }
 
@@ -102,18 +103,25 @@ impl Gate {
         let ephemeral = self.entropy.lock().unwrap_or_else(PoisonError::into_inner).draw();
         let accepting = StreamAccepting::new(&self.device, initiate, ephemeral);
         let accepting = accepting.inspect_err(|_| self.count_handshake())?;
-        let StreamAccepting { device, ticket, name, .. } = &accepting;
+        let StreamAccepting { device, ticket, target, .. } = &accepting;
         let now = Instant::now();
         let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = admission.admit(now, device, name, ticket).inspect_err(|_| self.count_ticket())?;
+        let until = admission.admit(now, device, target, ticket).inspect_err(|_| self.count_ticket())?;
         let place =
             self.devices.add(*device).ok_or(NotLetIn::TooMany).inspect_err(|_| self.count_ticket())?;
-        let admitted = Admitted { name: name.clone(), until, _place: place };
+        let admitted = Admitted { target: target.clone(), until, device: *device, _place: place };
         Ok((accepting, admitted))
     }
 
-    /// Counts a ticket that is used for another file than its own.
-    pub(super) fn count_ticket(&self) {
+    /// Looks at a new ticket of somebody who has been let in: says until when it is good.
+    pub(super) fn renew(&self, admitted: &Admitted, ticket: &Ticket) -> Result<Instant, NotAdmitted> {
+        let mut admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = admission.admit(Instant::now(), &admitted.device, &admitted.target, ticket);
+        until.inspect_err(|_| self.count_ticket())
+    }
+
+    /// Counts a ticket that isn't good.
+    fn count_ticket(&self) {
         self.refused.tickets.fetch_add(1, Ordering::Relaxed);
     }
 

@@ -3,10 +3,12 @@
 use std::net::SocketAddr;
 
 use bittrickle_wire::legacy::sentence;
+use bittrickle_wire::limits::ANNOUNCE_ROOTS_MAX;
 use bittrickle_wire::messages::{
-    Access, ListFiles, ListPeers, Locate, Offer, Publish, RefusalCode, Reply, Request, Search, Unpublish,
+    Access, Announce, Filter, Hit, ListFiles, ListPeers, Locate, Offer, Publish, RefusalCode, Reply, Request,
+    Search, Unpublish,
 };
-use bittrickle_wire::{FileBytes, FileName, List, Query, SourceAddress, TextError};
+use bittrickle_wire::{Content, FileName, List, Query, Root, SourceAddress, Target, TextError};
 
 use super::framed::FramedIndex;
 use super::legacy::{LegacyCallError, LegacyIndex};
@@ -26,9 +28,9 @@ pub enum Index {
 pub struct ListedFile {
     /// The name. From a legacy server it may be anything.
     pub name: String,
-    /// Its size, where the index knows it.
-    pub file_bytes: Option<u64>,
-    /// How many online peers offer it, where the index knows it.
+    /// What stands behind it, as far as the index knows it.
+    pub content: Content,
+    /// How many online peers have it, where the index knows it.
     pub sources: Option<u32>,
 }
 
@@ -41,16 +43,7 @@ pub struct Listing<T> {
     pub empty: &'static str,
 }
 
-/// What the index knows about who has a file.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Found {
-    /// Whether any other member has published it.
-    pub published: bool,
-    /// Where it can be fetched from now.
-    pub sources: Vec<SourceAt>,
-}
-
-/// One place to fetch a file from.
+/// One place to fetch a content from.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SourceAt {
     /// Whose peer it is; a legacy server doesn't tell.
@@ -82,18 +75,30 @@ pub enum IndexError {
 const SOURCE_PAGES_MAX: usize = 8;
 
 impl Index {
-    /// Publishes a file.
+    /// Publishes a file or a folder.
     ///
     /// # Errors
     /// The index refuses or doesn't answer.
-    pub async fn publish(&self, name: &FileName, file_bytes: FileBytes) -> Result<(), IndexError> {
+    pub async fn publish(&self, offer: Offer) -> Result<(), IndexError> {
         match self {
             Self::Framed(index) => {
-                let files = List::new(vec![Offer { name: name.clone(), file_bytes }]).expect("one is few");
+                let files = List::new(vec![offer]).expect("one is few");
                 Ok(index.call(Request::Publish(Publish { files })).await.map(drop)?)
             }
-            Self::Legacy(index) => Ok(index.publish(name.as_str()).await?),
+            Self::Legacy(index) => Ok(index.publish(offer.name.as_str()).await?),
         }
+    }
+
+    /// Says of which contents others may have pieces from us, beside those that are published. The original's format has no
+    /// such word.
+    ///
+    /// # Errors
+    /// The index refuses or doesn't answer.
+    pub async fn announce(&self, mut roots: Vec<Root>) -> Result<(), IndexError> {
+        let Self::Framed(index) = self else { return Ok(()) };
+        roots.truncate(ANNOUNCE_ROOTS_MAX);
+        let roots = List::new(roots).expect("the rest has just been cut off");
+        Ok(index.call(Request::Announce(Announce { roots })).await.map(drop)?)
     }
 
     /// Unpublishes a name.
@@ -143,7 +148,7 @@ impl Index {
                     other => Err(other_answer(&other)),
                 };
                 let files = all_pages(pages_max, ask).await?;
-                files.into_iter().map(|file| listed(&file.name, file.file_bytes, file.sources)).collect()
+                files.into_iter().map(|file| listed(&file.name, file.content, file.sources)).collect()
             }
             Self::Legacy(index) => {
                 none_is_empty(index.files().await, empty)?.into_iter().map(only_name).collect()
@@ -156,60 +161,18 @@ impl Index {
     ///
     /// # Errors
     /// The text can't be asked for; the index refuses or doesn't answer.
-    pub async fn search(&self, text: &str) -> Result<Listing<ListedFile>, IndexError> {
+    pub async fn search(&self, text: &str, filter: &Filter) -> Result<Listing<ListedFile>, IndexError> {
         let empty = sentence::NOTHING_FOUND;
         let entries = match self {
             Self::Framed(index) => {
-                let text = Query::new(text)?;
-                let ask = async |after| {
-                    let search = Search { text: text.clone(), after };
-                    match index.call(Request::Search(search)).await? {
-                        Reply::Found(page) => Ok((page.hits.into_vec(), page.next)),
-                        other => Err(other_answer(&other)),
-                    }
-                };
-                let hits = all_pages(usize::MAX, ask).await?;
-                hits.into_iter().map(|hit| listed(&hit.name, hit.file_bytes, hit.sources)).collect()
+                let hits = search(index, &Query::new(text)?, filter, usize::MAX).await?;
+                hits.into_iter().map(|hit| listed(&hit.name, hit.content, hit.sources)).collect()
             }
             Self::Legacy(index) => {
                 none_is_empty(index.search(text).await, empty)?.into_iter().map(only_name).collect()
             }
         };
         Ok(Listing { entries, empty })
-    }
-
-    /// Where a file can be fetched from: a few pages of sources, as some may just have gone.
-    ///
-    /// # Errors
-    /// The name can't be asked for; the index refuses or doesn't answer, or names an address that can't be one.
-    pub async fn locate(&self, label: &str) -> Result<Found, IndexError> {
-        match self {
-            Self::Framed(index) => {
-                let name = FileName::new(label)?;
-                let mut found = Found { published: false, sources: Vec::new() };
-                let mut after = None;
-                for _ in 0..SOURCE_PAGES_MAX {
-                    let locate = Locate { name: name.clone(), after };
-                    let Reply::Located(page) = index.call(Request::Locate(locate)).await? else { break };
-                    found.published |= page.members > 0;
-                    found.sources.extend(page.sources.iter().map(|source| SourceAt {
-                        member: Some(source.member.as_str().to_owned()),
-                        address: source.address.socket_address(),
-                        access: source.access,
-                    }));
-                    after = page.next;
-                    if after.is_none() {
-                        break;
-                    }
-                }
-                Ok(found)
-            }
-            Self::Legacy(index) => {
-                let peer = index.locate(label).await?;
-                let address = SourceAddress::new(SocketAddr::new(peer.address, peer.port))?.socket_address();
-                Ok(Found { published: true, sources: vec![SourceAt { member: None, address, access: None }] })
-            }
-        }
     }
 
     /// Leaves the index, and returns once the sockets are closed.
@@ -231,6 +194,50 @@ impl IndexError {
             Self::Framed(_) | Self::Legacy(_) | Self::Text(_) | Self::Source(_) => false,
         }
     }
+}
+
+/// Hits of a search in frames, or as many pages of them.
+pub(super) async fn search(
+    index: &FramedIndex,
+    text: &Query,
+    filter: &Filter,
+    pages_max: usize,
+) -> Result<Vec<Hit>, CallError> {
+    let ask = async |after| {
+        let search = Search { text: text.clone(), filter: filter.clone(), after };
+        match index.call(Request::Search(search)).await? {
+            Reply::Found(page) => Ok((page.hits.into_vec(), page.next)),
+            other => Err(other_answer(&other)),
+        }
+    };
+    all_pages(pages_max, ask).await
+}
+
+/// Where a content can be fetched from: a few pages of sources, as some may just have gone.
+pub(super) async fn locate(index: &FramedIndex, target: &Target) -> Result<Vec<SourceAt>, CallError> {
+    let mut sources = Vec::new();
+    let mut after = None;
+    for _ in 0..SOURCE_PAGES_MAX {
+        let locate = Locate { target: target.clone(), after };
+        let Reply::Located(page) = index.call(Request::Locate(locate)).await? else { break };
+        sources.extend(page.sources.iter().map(|source| SourceAt {
+            member: Some(source.member.as_str().to_owned()),
+            address: source.address.socket_address(),
+            access: source.access,
+        }));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(sources)
+}
+
+/// The one place that an original server tells for a name.
+pub(super) async fn locate_legacy(index: &LegacyIndex, label: &str) -> Result<SourceAt, IndexError> {
+    let peer = index.locate(label).await?;
+    let address = SourceAddress::new(SocketAddr::new(peer.address, peer.port))?.socket_address();
+    Ok(SourceAt { member: None, address, access: None })
 }
 
 /// Asks for page after page. Cursors only go forward (BT-2.5-2), so that no index can make its peers ask for ever.
@@ -270,10 +277,9 @@ fn none_is_empty(
 }
 
 fn only_name(name: String) -> ListedFile {
-    ListedFile { name, file_bytes: None, sources: None }
+    ListedFile { name, content: Content::default(), sources: None }
 }
 
-fn listed(name: &FileName, file_bytes: Option<FileBytes>, sources: u32) -> ListedFile {
-    let file_bytes = file_bytes.map(FileBytes::bytes);
-    ListedFile { name: name.as_str().to_owned(), file_bytes, sources: Some(sources) }
+fn listed(name: &FileName, content: Content, sources: u32) -> ListedFile {
+    ListedFile { name: name.as_str().to_owned(), content, sources: Some(sources) }
 }

@@ -1,20 +1,26 @@
 //! Sockets: to the index in both formats, to other peers, and from them.
 
-mod download;
+mod closing;
 mod enrol;
+mod fetch;
 mod file_server;
 mod framed;
 mod gate;
+mod get;
 mod index;
 mod legacy;
+mod legacy_download;
 mod pace;
 mod places;
 mod upload;
 
-pub use download::{DownloadError, Downloaded, Progress, download};
 pub use enrol::{ConnectError, EnrolError, enrol, server_key};
+pub use fetch::{FetchError, Phase, Progress, SourceError, Who};
 pub use file_server::{FileServer, takes_legacy_from};
 pub use framed::{FramedIndex, Identity, connect as connect_index};
 pub use gate::{Gate, RefusedCounts};
-pub use index::{Found, Index, IndexError, ListedFile, Listing, SourceAt};
+pub use get::{GetError, Getter, Got, Happening};
+pub use index::{Index, IndexError, ListedFile, Listing, SourceAt};
 pub use legacy::{LegacyCallError, LegacyIndex};
+pub use legacy_download::{LegacyDownloadError, download as download_legacy};
+pub use upload::RateLimit;

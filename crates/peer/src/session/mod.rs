@@ -19,7 +19,7 @@ mod replies;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::messages::{Heartbeat, Login, Logout, Publish, Refused, Reply, Request, Versions};
+use bittrickle_wire::messages::{Heartbeat, Login, Logout, Refused, Reply, Request, Versions};
 use bittrickle_wire::{BadFrame, Encoding, Frame, Hex64, Message, Received};
 
 use crate::channel::ChannelError;
@@ -107,7 +107,7 @@ pub struct Session {
     waiting: VecDeque<(CallId, Request)>,
     offers: Offers,
     /// Batches of offers that are still to be sent.
-    republish: VecDeque<Publish>,
+    republish: VecDeque<Request>,
     /// Whether anything but heartbeats went on since the last heartbeat was sent: then its digest says nothing.
     disturbed: bool,
     /// Whether the user is to be told once everything is published again.

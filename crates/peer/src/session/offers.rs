@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use bittrickle_wire::messages::{Offer, Publish, Request, Unpublish, name_digest};
+use bittrickle_wire::messages::{Announce, Offer, Publish, Request, Unpublish, offer_digest};
 use bittrickle_wire::page::PageBuilder;
-use bittrickle_wire::{Encoding, FileBytes, FileName};
+use bittrickle_wire::{Encoding, FileName};
 
-/// The files on offer, and their digest (BT-2.4-3).
+/// What is on offer, and its digest (BT-2.4-3); and what is announced.
 #[derive(Debug, Default)]
 pub(super) struct Offers {
-    files: BTreeMap<FileName, FileBytes>,
+    by_name: BTreeMap<FileName, Offer>,
     digest: u64,
+    announce: Option<Announce>,
 }
 
 impl Offers {
@@ -23,38 +24,40 @@ impl Offers {
         match request {
             Request::Publish(Publish { files }) => files.iter().for_each(|offer| self.add(offer)),
             Request::Unpublish(Unpublish { names }) => names.iter().for_each(|name| self.forget(name)),
+            Request::Announce(announce) => {
+                self.announce = Some(announce.clone()).filter(|announce| !announce.roots.is_empty());
+            }
             Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Search(_) => {}
             Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) | Request::Enrol(_) => {}
         }
     }
 
     fn add(&mut self, offer: &Offer) {
-        if self.files.insert(offer.name.clone(), offer.file_bytes).is_none() {
-            self.digest = self.digest.wrapping_add(name_digest(&offer.name));
-        }
+        self.forget(&offer.name);
+        self.digest = self.digest.wrapping_add(offer_digest(offer));
+        self.by_name.insert(offer.name.clone(), offer.clone());
     }
 
     pub(super) fn forget(&mut self, name: &FileName) {
-        if self.files.remove(name).is_some() {
-            self.digest = self.digest.wrapping_sub(name_digest(name));
+        if let Some(offer) = self.by_name.remove(name) {
+            self.digest = self.digest.wrapping_sub(offer_digest(&offer));
         }
     }
 
-    /// Everything on offer, in batches that fit a datagram each.
-    pub(super) fn batches(&self, encoding: Encoding) -> VecDeque<Publish> {
-        let mut batches = VecDeque::new();
+    /// What the index has to be told again when it has forgotten everything: requests that fit a datagram each.
+    pub(super) fn requests(&self, encoding: Encoding) -> VecDeque<Request> {
+        let mut requests: VecDeque<_> = self.announce.iter().cloned().map(Request::Announce).collect();
         let mut batch = PageBuilder::new(encoding);
-        for (name, file_bytes) in &self.files {
-            let offer = Offer { name: name.clone(), file_bytes: *file_bytes };
-            if let Err(offer) = batch.push(offer) {
+        for offer in self.by_name.values() {
+            if let Err(offer) = batch.push(offer.clone()) {
                 let full = std::mem::replace(&mut batch, PageBuilder::new(encoding));
-                batches.push_back(Publish { files: full.finish() });
+                requests.push_back(Request::Publish(Publish { files: full.finish() }));
                 batch.push(offer).expect("an empty batch takes any offer");
             }
         }
         if !batch.is_empty() {
-            batches.push_back(Publish { files: batch.finish() });
+            requests.push_back(Request::Publish(Publish { files: batch.finish() }));
         }
-        batches
+        requests
     }
 }

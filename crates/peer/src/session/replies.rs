@@ -105,7 +105,9 @@ impl Session {
 
     fn drop_refused(&mut self, request: &Request, error: CallError) {
         let count = self.forget_refused(request);
-        self.event(Event::NotOffered(count, error));
+        if count > 0 {
+            self.event(Event::NotOffered(count, error));
+        }
     }
 
     fn logged_in(&mut self, now: Instant, logged_in: &LoggedIn) {
@@ -116,7 +118,7 @@ impl Session {
             self.event(Event::LoggedIn);
         }
         self.phase = Phase::Online;
-        self.republish = self.offers.batches(self.encoding);
+        self.republish = self.offers.requests(self.encoding);
         for _ in 0..REPUBLISH_WINDOW {
             self.send_republish(now);
         }
@@ -148,8 +150,8 @@ impl Session {
     }
 
     fn send_republish(&mut self, now: Instant) {
-        if let Some(publish) = self.republish.pop_front() {
-            self.send(now, Purpose::Republish, Request::Publish(publish));
+        if let Some(request) = self.republish.pop_front() {
+            self.send(now, Purpose::Republish, request);
         }
     }
 
@@ -177,7 +179,11 @@ impl Session {
                 self.send(now, Purpose::Logout, Request::Logout(Logout {}));
             }
             Reply::LoggedIn(_) | Reply::HeartbeatReply(_) | Reply::LoggedOut(_) | Reply::Published(_) => {}
-            Reply::Unpublished(_) | Reply::Found(_) | Reply::Located(_) | Reply::Peers(_) => {}
+            Reply::Unpublished(_)
+            | Reply::Announced(_)
+            | Reply::Found(_)
+            | Reply::Located(_)
+            | Reply::Peers(_) => {}
             Reply::Files(_) | Reply::Enrolled(_) | Reply::Refused(_) => {}
         }
     }

@@ -3,13 +3,12 @@
 //! Everything is opened through a handle of the folder, by a [`FileName`], without following a symbolic link: no
 //! name leads out of it, not even one that changes between a look and an open.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use bittrickle_wire::{FileBytes, FileName};
-use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{OFlags, RenameFlags, fstatvfs, renameat_with};
@@ -33,17 +32,6 @@ pub struct SharedFile {
     pub file_bytes: FileBytes,
 }
 
-/// A download under way: a hidden file that goes when this does, unless [`PartFile::finish`] gives it its name.
-#[derive(Debug)]
-pub struct PartFile {
-    dir: Dir,
-    sync: File,
-    file: File,
-    part_name: String,
-    file_mode: u32,
-    finished: bool,
-}
-
 /// Why the folder can't do what it is asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -59,6 +47,12 @@ pub enum FolderError {
     /// A file of this name is there already.
     #[error("a file of this name is already there, and is never overwritten; move it away first")]
     Exists,
+    /// It is being downloaded already.
+    #[error("another download of it is under way in this folder")]
+    UnderWay,
+    /// The file system doesn't tell upper from lower case, and the content has names that differ in nothing else.
+    #[error("this file system can't hold both {0} and another name that differs from it in case only")]
+    SameName(String),
     /// Not enough room on the disk.
     #[error("the disk has {free_bytes} bytes left, the file needs {file_bytes}")]
     NoSpace {
@@ -87,21 +81,22 @@ impl Folder {
     /// # Errors
     /// It isn't there, isn't a regular file, or can't be read.
     pub fn open_shared(&self, name: &FileName) -> Result<SharedFile, FolderError> {
-        let mut options = OpenOptions::new();
-        // A pipe that takes the file's place is opened without waiting for its other end, and then refused.
-        options.read(true).follow(FollowSymlinks::No).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
-        let file = match self.dir.open_with(name.as_str(), &options) {
-            Ok(file) => file.into_std(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FolderError::NotFound),
-            Err(error) if is_link(&error) => return Err(FolderError::NotAFile),
-            Err(error) => return Err(error.into()),
-        };
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(FolderError::NotAFile);
-        }
-        let file_bytes = FileBytes::new(metadata.len()).map_err(|_| FolderError::TooLarge)?;
+        let file = open_to_read(&self.dir, name.as_str())?;
+        let file_bytes = FileBytes::new(file.metadata()?.len()).map_err(|_| FolderError::TooLarge)?;
         Ok(SharedFile { file, file_bytes })
+    }
+
+    /// Opens a folder to share what is in it. `None` when it is none.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn open_tree(&self, name: &FileName) -> Result<Option<Dir>, FolderError> {
+        match self.dir.symlink_metadata(name.as_str()) {
+            Ok(metadata) if metadata.is_dir() => Ok(Some(self.dir.open_dir_nofollow(name.as_str())?)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::NotFound),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Whether something of this name is there, of whatever type.
@@ -110,70 +105,83 @@ impl Folder {
         self.dir.symlink_metadata(name.as_str()).is_ok()
     }
 
-    /// Begins a download of so many bytes, or of a number that isn't known.
-    ///
-    /// # Errors
-    /// There is no room for it, or the folder can't be written to.
-    pub fn create_part(&self, file_bytes: Option<u64>) -> Result<PartFile, FolderError> {
-        let (dir, sync) = (self.dir.try_clone()?, self.sync.try_clone()?);
-        if let (Some(file_bytes), Ok(disk)) = (file_bytes, fstatvfs(&sync)) {
-            let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-            if free_bytes < file_bytes {
-                return Err(FolderError::NoSpace { free_bytes, file_bytes });
-            }
-        }
-        let random = getrandom::u64().map_err(io::Error::other)?;
-        let part_name = format!(".bittrickle-{random:016x}.part");
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).follow(FollowSymlinks::No).mode(0o600);
-        let file = dir.open_with(&part_name, &options)?.into_std();
-        Ok(PartFile { dir, sync, file, part_name, file_mode: self.file_mode, finished: false })
-    }
-}
-
-impl PartFile {
-    /// Appends bytes.
-    ///
-    /// # Errors
-    /// The disk is full or fails.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(&mut self.file, bytes)
+    /// The folder itself, for what has to be opened in it.
+    pub(super) fn dir(&self) -> &Dir {
+        &self.dir
     }
 
-    /// Makes the download durable under its final name (BT-3.4-1). What is there already stays as it is.
+    /// Makes what happened to the names in it durable.
     ///
     /// # Errors
-    /// Something of this name is there, or the disk fails. Nothing is left behind then.
-    pub fn finish(mut self, name: &FileName) -> Result<(), FolderError> {
-        self.file.set_permissions(Permissions::from_mode(self.file_mode))?;
-        self.file.sync_all()?;
-        self.rename_without_replacing(name.as_str())?;
-        self.finished = true;
-        self.sync.sync_all()?;
-        Ok(())
+    /// The disk fails.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.sync.sync_all()
     }
 
-    fn rename_without_replacing(&self, name: &str) -> Result<(), FolderError> {
-        match renameat_with(&self.dir, &self.part_name, &self.dir, name, RenameFlags::NOREPLACE) {
+    /// The mode of files that are downloaded to it.
+    pub(super) fn file_mode(&self) -> u32 {
+        self.file_mode
+    }
+
+    /// Refuses what would fill more than the whole disk.
+    ///
+    /// # Errors
+    /// The disk has fewer bytes.
+    pub fn check_size(&self, file_bytes: u64) -> Result<(), FolderError> {
+        let Ok(disk) = fstatvfs(&self.sync) else { return Ok(()) };
+        let disk_bytes = disk.f_blocks.saturating_mul(disk.f_frsize);
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        // Some file systems say nothing of their size.
+        let fits = disk_bytes == 0 || file_bytes <= disk_bytes;
+        if fits { Ok(()) } else { Err(FolderError::NoSpace { free_bytes, file_bytes }) }
+    }
+
+    /// Refuses what there is no room for.
+    ///
+    /// # Errors
+    /// The disk has fewer bytes left.
+    pub(super) fn check_room(&self, file_bytes: u64) -> Result<(), FolderError> {
+        // Where it can't be asked, writing finds out.
+        let Ok(disk) = fstatvfs(&self.sync) else { return Ok(()) };
+        let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+        if free_bytes < file_bytes { Err(FolderError::NoSpace { free_bytes, file_bytes }) } else { Ok(()) }
+    }
+
+    /// Gives what is there under one name another one (BT-3.5-6). What has that name already stays as it is.
+    ///
+    /// # Errors
+    /// Something of this name is there, or the disk fails.
+    pub(super) fn rename_without_replacing(&self, from: &str, name: &str) -> Result<(), FolderError> {
+        match renameat_with(&self.dir, from, &self.dir, name, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => Err(FolderError::Exists),
-            // A file system that can't: a link doesn't replace either.
+            // A file system that can't: a link doesn't replace either. Folders can't be linked; nobody else knows our name.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                self.dir.hard_link(&self.part_name, &self.dir, name).map_err(exists)?;
-                Ok(self.dir.remove_file(&self.part_name)?)
+                match self.dir.hard_link(from, &self.dir, name) {
+                    Ok(()) => Ok(self.dir.remove_file(from)?),
+                    Err(error) => Err(exists(error)),
+                }
             }
             Err(error) => Err(io::Error::from(error).into()),
         }
     }
 }
 
-impl Drop for PartFile {
-    fn drop(&mut self) {
-        if !self.finished {
-            // Our own name, in our own folder: nothing else can be hit. If it fails, a hidden file stays.
-            let _ = self.dir.remove_file(&self.part_name);
-        }
-    }
+/// Opens a file beneath a folder to read it, following no link in its last component and leaving the folder by none.
+///
+/// # Errors
+/// It isn't there, isn't a regular file, or can't be read.
+pub(super) fn open_to_read(dir: &Dir, path: &str) -> Result<File, FolderError> {
+    let mut options = OpenOptions::new();
+    // A pipe that takes the file's place is opened without waiting for its other end, and then refused.
+    options.read(true).follow(FollowSymlinks::No).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = match dir.open_with(path, &options) {
+        Ok(file) => file.into_std(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(FolderError::NotFound),
+        Err(error) if is_link(&error) => return Err(FolderError::NotAFile),
+        Err(error) => return Err(error.into()),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(FolderError::NotAFile) }
 }
 
 fn exists(error: io::Error) -> FolderError {

@@ -1,9 +1,17 @@
-//! The user's folder: what is shared from it, and how files come into it.
+//! The user's folder: what is shared from it, and how contents come into it.
 
 mod folder;
+mod holding;
+mod part;
+mod publish;
+mod scratch;
 mod shares;
 mod stream;
 
-pub use folder::{Folder, FolderError, PartFile, SharedFile};
+pub use folder::{Folder, FolderError, SharedFile};
+pub use holding::{Holding, ReadError, Reader};
+pub use part::Part;
+pub use publish::{HashedTree, Prepared, PublishError, Publisher};
+pub use scratch::Scratch;
 pub use shares::Shares;
-pub use stream::{read_pieces, write_pieces};
+pub use stream::read_pieces;

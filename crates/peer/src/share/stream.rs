@@ -6,7 +6,7 @@ use bittrickle_wire::limits::DATA_BYTES_MAX;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use super::{PartFile, SharedFile};
+use super::SharedFile;
 
 /// Reads a file into pieces of one `Data` frame each, until all its bytes are sent or nobody takes them any more.
 ///
@@ -25,15 +25,4 @@ pub fn read_pieces(shared: SharedFile, pieces: &mpsc::Sender<Bytes>) -> io::Resu
         }
     }
     Ok(())
-}
-
-/// Writes pieces to a download until there are no more, and gives it back.
-///
-/// # Errors
-/// The disk is full or fails; the download is gone then.
-pub fn write_pieces(mut part: PartFile, mut pieces: mpsc::Receiver<Bytes>) -> io::Result<PartFile> {
-    while let Some(piece) = pieces.blocking_recv() {
-        part.write(&piece)?;
-    }
-    Ok(part)
 }

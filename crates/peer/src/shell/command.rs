@@ -1,6 +1,9 @@
 //! What a line typed into the shell asks for.
 #![deny(clippy::disallowed_methods)]
 
+use bittrickle_wire::messages::Filter;
+use bittrickle_wire::{Extension, FileBytes, MemberName};
+
 /// A command of the shell.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Command {
@@ -14,14 +17,23 @@ pub enum Command {
     Publish(String),
     /// Unpublish a file.
     Unpublish(String),
-    /// Search by a part of the name.
-    Search(String),
+    /// Search by a part of the name, and more.
+    Search(SearchQuery),
     /// Tell about the session.
     Status,
     /// List the commands.
     Help,
     /// Leave.
     Quit,
+}
+
+/// What to search for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct SearchQuery {
+    /// A part of the name.
+    pub text: String,
+    /// What else must hold.
+    pub filter: Filter,
 }
 
 /// Why a line is no command.
@@ -33,16 +45,19 @@ pub enum CommandError {
     /// The command needs the name of a file.
     #[error("which file? Usage: {0} NAME")]
     NoName(&'static str),
+    /// A condition of a search that can't be understood.
+    #[error("{0}: it needs {1}")]
+    Condition(String, &'static str),
 }
 
 /// The words for each command, the original's first, with what stands behind it and what it does.
 pub const COMMANDS: [(&str, &str, &str, &str); 9] = [
-    ("get", "", "NAME", "fetch a file into your folder"),
+    ("get", "", "NAME", "fetch a file or folder: NAME, NAME@MEMBER, or its hash's first digits"),
     ("lap", "peers", "", "list the members who are online"),
     ("lpf", "files", "", "list the files that you have published"),
-    ("pub", "share", "NAME", "publish a file of your folder"),
+    ("pub", "share", "NAME", "publish a file or folder of your folder"),
     ("unp", "unshare", "NAME", "take a published file back"),
-    ("sch", "search", "TEXT", "find published files by a part of their name"),
+    ("sch", "search", "TEXT", "find by a part of the name; also ext:iso min:1M max:4G by:MEMBER"),
     ("status", "", "", "show the server, this device, and whether the session is sealed"),
     ("help", "?", "", "show this"),
     ("xit", "quit", "", "leave"),
@@ -66,13 +81,53 @@ impl Command {
             "lpf" | "files" => Self::Files,
             "pub" | "share" => Self::Publish(name("pub")?),
             "unp" | "unshare" => Self::Unpublish(name("unp")?),
-            "sch" | "search" => Self::Search(rest.to_owned()),
+            "sch" | "search" => Self::Search(SearchQuery::parse(rest)?),
             "status" => Self::Status,
             "help" | "?" => Self::Help,
             "xit" | "quit" | "exit" => Self::Quit,
             _ => return Err(CommandError::Unknown),
         }))
     }
+}
+
+impl SearchQuery {
+    /// Reads what follows `sch`: words of the form `ext:`, `min:`, `max:` and `by:` are conditions, the rest is the text.
+    fn parse(rest: &str) -> Result<Self, CommandError> {
+        let (mut text, mut filter) = (Vec::new(), Filter::default());
+        for word in rest.split(' ') {
+            let wrong = |needs| CommandError::Condition(word.to_owned(), needs);
+            let bytes = |value: &str| {
+                let bytes = parse_bytes(value).and_then(|bytes| FileBytes::new(bytes).ok());
+                bytes.map(Some).ok_or_else(|| wrong("a size, such as 700K, 4M or 1G"))
+            };
+            match word.split_once(':') {
+                Some(("ext", value)) => {
+                    let extension = Extension::new(value.trim_start_matches('.'));
+                    filter.extension = Some(extension.map_err(|_| wrong("an extension, such as iso"))?);
+                }
+                Some(("min", value)) => filter.bytes_min = bytes(value)?,
+                Some(("max", value)) => filter.bytes_max = bytes(value)?,
+                Some(("by", value)) => {
+                    filter.member = Some(MemberName::new(value).map_err(|_| wrong("a member's name"))?);
+                }
+                Some(_) | None => text.push(word),
+            }
+        }
+        Ok(Self { text: text.join(" ").trim().to_owned(), filter })
+    }
+}
+
+/// A number of bytes as people write it: digits, and K, M, G or T for powers of 1,024.
+#[must_use]
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.char_indices().next_back()? {
+        (end, 'k' | 'K') => (&text[..end], 10),
+        (end, 'm' | 'M') => (&text[..end], 20),
+        (end, 'g' | 'G') => (&text[..end], 30),
+        (end, 't' | 'T') => (&text[..end], 40),
+        _ => (text, 0),
+    };
+    digits.parse::<u64>().ok().filter(|_| !digits.starts_with('+'))?.checked_mul(1 << shift)
 }
 
 #[cfg(test)]
@@ -82,8 +137,9 @@ mod tests {
     #[test]
     fn a_name_is_the_rest_of_the_line_and_may_have_spaces() {
         assert_eq!(Command::parse("  get  a b.txt "), Ok(Some(Command::Get("a b.txt".into()))));
-        assert_eq!(Command::parse("sch"), Ok(Some(Command::Search(String::new()))));
-        assert_eq!(Command::parse("search x"), Ok(Some(Command::Search("x".into()))));
+        assert_eq!(Command::parse("sch"), Ok(Some(Command::Search(SearchQuery::default()))));
+        let x = SearchQuery { text: "x".into(), filter: Filter::default() };
+        assert_eq!(Command::parse("search x"), Ok(Some(Command::Search(x))));
         assert_eq!(Command::parse(" "), Ok(None));
     }
 
@@ -92,6 +148,24 @@ mod tests {
         assert_eq!(Command::parse("pub"), Err(CommandError::NoName("pub")));
         assert_eq!(Command::parse("gte x"), Err(CommandError::Unknown));
         assert_eq!(Command::parse("GET x"), Err(CommandError::Unknown));
+    }
+
+    #[test]
+    fn a_search_takes_conditions_beside_its_text() {
+        let Ok(Some(Command::Search(query))) = Command::parse("sch my disk ext:.ISO min:700K max:4g by:al")
+        else {
+            panic!("a search")
+        };
+        assert_eq!(query.text, "my disk");
+        let Filter { extension, bytes_min, bytes_max, member, .. } = query.filter;
+        assert_eq!(extension.unwrap().as_str(), "ISO");
+        assert_eq!((bytes_min.unwrap().bytes(), bytes_max.unwrap().bytes()), (700 << 10, 4 << 30));
+        assert_eq!(member.unwrap().as_str(), "al");
+        for wrong in
+            ["sch min:", "sch max:1X", "sch min:+1", "sch min:99999999999T", "sch ext:a/b", "sch by:"]
+        {
+            assert!(matches!(Command::parse(wrong), Err(CommandError::Condition(..))), "{wrong}");
+        }
     }
 
     #[test]

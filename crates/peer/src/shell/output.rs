@@ -3,10 +3,10 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use bittrickle_wire::escaped;
+use bittrickle_wire::{Content, FileBytes, escaped};
 
 use super::command::COMMANDS;
-use crate::net::{Downloaded, ListedFile, Listing, Progress};
+use crate::net::{ListedFile, Listing};
 
 /// Columns of a line that came from afar.
 const COLUMNS_MAX: usize = 120;
@@ -67,7 +67,9 @@ impl Output {
             return names.into_iter().try_for_each(|name| self.say(&self.name(name)));
         }
         for file in &listing.entries {
-            let size = file.file_bytes.map_or_else(|| "?".to_owned(), size);
+            let bytes = file.content.file_bytes.map(FileBytes::bytes);
+            let size = bytes.map_or_else(|| "?".to_owned(), size);
+            let folder = if file.content.is_folder { "/" } else { "" };
             let sources = match file.sources {
                 Some(0) => "nobody online",
                 Some(1) => "1 source",
@@ -76,7 +78,8 @@ impl Output {
             };
             let count =
                 file.sources.filter(|count| *count > 1).map_or_else(String::new, |count| format!("{count} "));
-            self.say(&format!("{size:>10}  {count}{sources:<14} {}", self.name(&file.name)))?;
+            let root = root_digits(&file.content);
+            self.say(&format!("{size:>10}  {root}  {count}{sources:<14} {}{folder}", self.name(&file.name)))?;
         }
         Ok(())
     }
@@ -94,14 +97,9 @@ impl Output {
     }
 
     /// Draws how far a download has come over the line that is there.
-    pub fn draw_progress(&self, label: &str, progress: &Progress, elapsed: Duration) {
+    pub fn draw_progress(&self, label: &str, what: &str) {
         if self.progress {
-            let bytes = progress.bytes();
-            let of = progress.file_bytes().map_or_else(String::new, |all| {
-                format!(" of {} ({} %)", size(all), bytes.saturating_mul(100) / all)
-            });
-            let label = escaped(label).cut(40);
-            eprint!("\r\x1b[K{label}: {}{of}, {}", size(bytes), rate(bytes, elapsed));
+            eprint!("\r\x1b[K{}: {what}", escaped(label).cut(40));
         }
     }
 
@@ -112,21 +110,24 @@ impl Output {
         }
     }
 
-    /// How large and how fast a finished download was.
-    #[must_use]
-    pub fn summary(&self, downloaded: &Downloaded) -> String {
-        let Downloaded { file_bytes, duration } = *downloaded;
-        format!("{} in {:.2} s, {}", size(file_bytes), duration.as_secs_f64(), rate(file_bytes, duration))
-    }
-
     /// A name as it may be shown: whole where a program reads it, cut where a person does.
     fn name(&self, name: &str) -> String {
         if self.terminal { escaped(name).cut(COLUMNS_MAX).to_string() } else { escaped(name).to_string() }
     }
 }
 
+/// The first digits of a content's root, enough to ask for it by; as many characters where there is none.
+pub(super) fn root_digits(content: &Content) -> String {
+    const DIGITS: usize = 12;
+    match content.root {
+        Some(root) => root.to_string()[..DIGITS].to_owned(),
+        None if content.file_bytes.is_some() => format!("{:<DIGITS$}", "hashing"),
+        None => format!("{:<DIGITS$}", "unverified"),
+    }
+}
+
 /// A number of bytes for people.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -140,7 +141,7 @@ fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-fn rate(bytes: u64, duration: Duration) -> String {
+pub(super) fn rate(bytes: u64, duration: Duration) -> String {
     let per_second = bytes as f64 / duration.as_secs_f64().max(0.001);
     format!("{}/s", size(per_second as u64))
 }

@@ -30,6 +30,9 @@ const DEVICE_KEY: &str = "device.key";
 /// The servers that were joined.
 const SERVERS: &str = "servers.json";
 
+/// The hashes of shared files. It can be deleted: files are hashed again then.
+const HASHES: &str = "hashes.redb";
+
 const LOCK: &str = "lock";
 
 impl StateDir {
@@ -80,6 +83,12 @@ impl StateDir {
     pub fn device_key(&self, random: [u8; KEY_BYTES]) -> Result<SecretKey, StateError> {
         let bytes = read_or_create_key(&self.path.join(DEVICE_KEY), random)?;
         Ok(SecretKey::from_bytes(*bytes))
+    }
+
+    /// Where the hashes of shared files are kept.
+    #[must_use]
+    pub fn hashes(&self) -> PathBuf {
+        self.path.join(HASHES)
     }
 
     /// The servers that were joined; none if there is no list yet.

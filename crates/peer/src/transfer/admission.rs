@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::{PublicKey, TICKET_LIFE_MS_MAX, Ticket, TicketError, TicketKey};
-use bittrickle_wire::{FileName, Hex64};
+use bittrickle_wire::{Hex64, Target};
 
 /// What it takes to check a ticket: the keys shared with the index, its clock, and the tickets that were used.
 #[derive(Debug, Default)]
@@ -64,7 +64,7 @@ impl Admission {
         }
     }
 
-    /// Lets a device in that shows this ticket to fetch this name, once. Says until when.
+    /// Lets a device in that shows this ticket to fetch this target, once. Says until when.
     ///
     /// # Errors
     /// The index has not permitted it, or not for now, or the ticket was used before.
@@ -72,14 +72,14 @@ impl Admission {
         &mut self,
         now: Instant,
         device: &PublicKey,
-        name: &FileName,
+        target: &Target,
         ticket: &Ticket,
     ) -> Result<Instant, NotAdmitted> {
         let now_ms = self.clock_ms(now).ok_or(TicketError::Forged)?;
         let keys = self.keys.iter().rev().filter(|(_, until)| until.is_none_or(|until| until > now));
         let mut checked = Err(TicketError::Forged);
         for (key, _) in keys {
-            checked = key.check(now_ms, device, name, ticket);
+            checked = key.check(now_ms, device, target, ticket);
             if checked != Err(TicketError::Forged) {
                 break;
             }

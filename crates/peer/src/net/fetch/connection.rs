@@ -1,0 +1,163 @@
+//! One connection to a source, on a thread of its own that waits for it (BT-3.2).
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::messages::{Access, Reply};
+use bittrickle_wire::seal::{Record, STREAM_ACCEPT_BYTES, SealedCodec, SecretKey, StreamInitiating};
+use bittrickle_wire::{Encoding, Frame, Message, Received, Target};
+use bytes::BytesMut;
+use tokio_util::codec::Encoder as _;
+
+use super::error::SourceError;
+use crate::transfer::{Deadlines, RateFloor};
+
+/// A sealed connection.
+pub(super) struct Connection {
+    stream: TcpStream,
+    codec: SealedCodec,
+    /// What has been read and not been looked at is between `start` and `end`.
+    input: Box<[u8]>,
+    start: usize,
+    end: usize,
+    next_request_id: u32,
+    stall: Duration,
+    floor: RateFloor,
+    window: Duration,
+}
+
+/// Bytes that one call of the system reads. With a quarter of it, a download takes half as long again.
+const INPUT_BYTES: usize = (1 << 20) + 64 * 1024;
+
+impl Connection {
+    /// The handshake: the source proves its key, and we show our ticket (BT-6.6).
+    pub(super) fn enter(
+        mut stream: TcpStream,
+        device: &SecretKey,
+        access: &Access,
+        target: &Target,
+        deadlines: &Deadlines,
+    ) -> Result<Self, SourceError> {
+        let mut ephemeral = [0; 32];
+        getrandom::fill(&mut ephemeral)?;
+        stream.set_nodelay(true).map_err(SourceError::Broken)?;
+        stream.set_read_timeout(Some(deadlines.first)).map_err(SourceError::Broken)?;
+        stream.set_write_timeout(Some(deadlines.first)).map_err(SourceError::Broken)?;
+        let (initiating, initiate) =
+            StreamInitiating::new(device, &access.device, &access.ticket, target, ephemeral);
+        stream.write_all(&initiate).map_err(SourceError::Broken)?;
+        let mut accept = [0; STREAM_ACCEPT_BYTES];
+        stream.read_exact(&mut accept).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => SourceError::NotLetIn,
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => SourceError::NoAnswer(deadlines.first),
+            _ => SourceError::Broken(error),
+        })?;
+        let codec = initiating.finish(&accept).map_err(SourceError::WrongPeer)?;
+        let stall = deadlines.stall;
+        stream.set_read_timeout(Some(stall)).map_err(SourceError::Broken)?;
+        Ok(Self {
+            stream,
+            codec,
+            input: vec![0; INPUT_BYTES].into(),
+            start: 0,
+            end: 0,
+            next_request_id: 1,
+            stall,
+            floor: RateFloor::new(Instant::now(), deadlines.window),
+            window: deadlines.window,
+        })
+    }
+
+    /// Asks. The answers come in the order of the requests.
+    pub(super) fn send(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), SourceError> {
+        let mut out = BytesMut::new();
+        for message in messages {
+            let request_id = self.next_request_id;
+            self.next_request_id = request_id.wrapping_add(1);
+            self.codec.encode(Frame { request_id, encoding: Encoding::Bincode, message }, &mut out)?;
+        }
+        self.stream.write_all(&out).map_err(SourceError::Broken)
+    }
+
+    /// The id of the next request.
+    pub(super) fn next_request_id(&self) -> u32 {
+        self.next_request_id
+    }
+
+    /// Begins to watch the rate anew: nothing was asked for before.
+    pub(super) fn begin_rate(&mut self) {
+        self.floor = RateFloor::new(Instant::now(), self.window);
+    }
+
+    /// Waits for the next record.
+    pub(super) fn receive(&mut self) -> Result<Record<'_>, SourceError> {
+        while !self.codec.has_record(&self.input[self.start..self.end])? {
+            self.read()?;
+        }
+        let record = self.codec.open_record(&mut self.input[self.start..self.end])?;
+        let (bytes, record) = record.expect("it has just been found to be there");
+        self.start += bytes;
+        Ok(record)
+    }
+
+    /// Waits for the one frame that answers a request.
+    pub(super) fn receive_frame(&mut self) -> Result<Message, SourceError> {
+        let expected = self.next_request_id.wrapping_sub(1);
+        match self.receive()? {
+            Record::Data { .. } => Err(SourceError::Unexpected(bittrickle_wire::Kind::Data)),
+            Record::Other(Received::Bad(bad)) => Err(bad.fault.into()),
+            Record::Other(Received::Frame(Frame { request_id, message, .. })) => match message {
+                message if request_id != expected => Err(SourceError::Unexpected(message.kind())),
+                Message::Reply(Reply::Refused(refused)) => Err(SourceError::Refused(refused)),
+                message => Ok(message),
+            },
+        }
+    }
+
+    /// Waits for exactly so many bytes of `Data` that answer the last request.
+    pub(super) fn receive_bytes(&mut self, bytes: usize) -> Result<Vec<u8>, SourceError> {
+        let expected = self.next_request_id.wrapping_sub(1);
+        // Grows with what comes, so that nobody is believed who announces much.
+        let mut received = Vec::new();
+        while received.len() < bytes {
+            match self.receive()? {
+                Record::Data { request_id, bytes: data } if request_id == expected => {
+                    if data.len() > bytes - received.len() {
+                        return Err(SourceError::TooMany);
+                    }
+                    received.extend_from_slice(data);
+                }
+                Record::Data { .. } => return Err(SourceError::Unexpected(bittrickle_wire::Kind::Data)),
+                Record::Other(Received::Bad(bad)) => return Err(bad.fault.into()),
+                Record::Other(Received::Frame(Frame { message, .. })) => match message {
+                    Message::Reply(Reply::Refused(refused)) => return Err(SourceError::Refused(refused)),
+                    message => return Err(SourceError::Unexpected(message.kind())),
+                },
+            }
+        }
+        Ok(received)
+    }
+
+    fn read(&mut self) -> Result<(), SourceError> {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.end == self.input.len() {
+            self.input.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        match self.stream.read(&mut self.input[self.end..]) {
+            Ok(0) => return Err(SourceError::Ended),
+            Ok(count) => {
+                self.end += count;
+                self.floor.add(count);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                return Err(SourceError::NoAnswer(self.stall));
+            }
+            Err(error) => return Err(SourceError::Broken(error)),
+        }
+        Ok(self.floor.check(Instant::now())?)
+    }
+}

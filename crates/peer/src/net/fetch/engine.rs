@@ -1,0 +1,396 @@
+//! What the threads of one download share: the plan, the schedule, the sources, and whether it is over.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::ops::Range;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
+use bittrickle_wire::{Content, FileName, Target};
+use tokio::sync::mpsc;
+
+use super::error::{FetchError, SourceError};
+use super::plan::Plan;
+use super::progress::Progress;
+use super::writer::Batch;
+use super::{Event, Who};
+use crate::share::{Folder, Holding, Part, Shares};
+use crate::transfer::{Deadlines, PieceSet, Schedule, SourceId};
+
+/// What is to be downloaded, and where to.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// What tickets are asked for.
+    pub target: Target,
+    /// What the index lists.
+    pub content: Content,
+    /// What it will be called.
+    pub name: FileName,
+    /// Where it goes.
+    pub folder: Arc<Folder>,
+    /// What others are let have meanwhile.
+    pub shares: Arc<Shares>,
+    /// Our key.
+    pub device: SecretKey,
+    /// How long is waited for what.
+    pub deadlines: Deadlines,
+}
+
+/// Shared by the threads of one download.
+#[derive(Debug)]
+pub(super) struct Engine {
+    pub(super) job: Job,
+    pub(super) progress: Arc<Progress>,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    state: Mutex<State>,
+    changed: Condvar,
+    buffers: Mutex<Vec<Vec<u8>>>,
+    /// To the writer, which ends when nobody can send to it any more.
+    batches: Mutex<Option<SyncSender<Batch>>>,
+}
+
+/// What pieces go to, once the plan is there.
+#[derive(Debug)]
+pub(super) struct Work {
+    pub(super) plan: Plan,
+    pub(super) part: Arc<Part>,
+    /// For those who fetch from us meanwhile.
+    verified: Arc<Mutex<PieceSet>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    head: Head,
+    schedule: Option<Schedule>,
+    sources: HashMap<SourceId, Active>,
+    /// Connections that were tried, by address (BT-3.5-5).
+    attempts: HashMap<SocketAddr, u32>,
+    /// Sources that have lied.
+    banned: HashSet<PublicKey>,
+    next_source: u32,
+    over: Option<Over>,
+}
+
+#[derive(Debug, Default)]
+enum Head {
+    #[default]
+    Missing,
+    Fetching,
+    Ready(Arc<Work>),
+}
+
+#[derive(Debug)]
+struct Active {
+    who: Who,
+    /// Shut down to end the thread that waits for it.
+    socket: Option<TcpStream>,
+    /// A new ticket to be shown, and when the last one was given.
+    ticket: Option<Ticket>,
+    renewed_at: Instant,
+}
+
+/// How a download came to its end.
+#[derive(Debug)]
+pub(super) enum Over {
+    Complete,
+    Cancelled,
+    Failed(FetchError),
+}
+
+/// What a source has to do before it fetches pieces.
+pub(super) enum Turn {
+    /// Fetch what it takes to make a plan, and call [`Engine::planned`] or [`Engine::not_planned`].
+    Plan,
+    /// The plan is there.
+    Work(Arc<Work>),
+    /// The download is over.
+    Over,
+}
+
+/// What became of a source that was offered.
+pub(super) enum Added {
+    /// It is to be fetched from.
+    New(SourceId),
+    /// It is fetched from already, or there are enough.
+    Known,
+    /// It has lied, or was tried too often.
+    Useless,
+}
+
+/// Tickets last for two minutes (BT-6.7-2); a connection shows a new one well before.
+const RENEW_AFTER: Duration = Duration::from_secs(45);
+
+/// Connections that one address is tried with, in all (BT-3.5-5).
+const ATTEMPTS_MAX: u32 = 3;
+
+/// Sources at a time.
+const SOURCES_MAX: usize = 8;
+
+/// Buffers that are kept for the next pieces.
+const BUFFERS_MAX: usize = 16;
+
+impl Engine {
+    pub(super) fn new(
+        job: Job,
+        progress: Arc<Progress>,
+        events: mpsc::UnboundedSender<Event>,
+        batches: SyncSender<Batch>,
+    ) -> Self {
+        let (state, changed, buffers) = (Mutex::default(), Condvar::new(), Mutex::default());
+        Self { job, progress, events, state, changed, buffers, batches: Mutex::new(Some(batches)) }
+    }
+
+    /// The way to the writer, until the download is over.
+    pub(super) fn batches(&self) -> Option<SyncSender<Batch>> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// No source sends anything to the writer any more.
+    pub(super) fn close_batches(&self) {
+        *self.batches.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, time: Duration) -> MutexGuard<'a, State> {
+        self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Takes a source on. One that is known may get a new ticket.
+    pub(super) fn add_source(&self, who: &Who, key: PublicKey, ticket: Ticket) -> Added {
+        let (mut state, now) = (self.state(), Instant::now());
+        if let Some(active) = state.sources.values_mut().find(|active| active.who.device == Some(key)) {
+            if now.duration_since(active.renewed_at) >= RENEW_AFTER {
+                (active.ticket, active.renewed_at) = (Some(ticket), now);
+            }
+            return Added::Known;
+        }
+        if state.over.is_some() || state.banned.contains(&key) {
+            return Added::Useless;
+        }
+        if state.sources.len() >= SOURCES_MAX {
+            return Added::Known;
+        }
+        let attempts = state.attempts.entry(who.address).or_default();
+        if *attempts >= ATTEMPTS_MAX {
+            return Added::Useless;
+        }
+        *attempts += 1;
+        let id = SourceId(state.next_source);
+        state.next_source += 1;
+        let who = who.clone();
+        state.sources.insert(id, Active { who, socket: None, ticket: None, renewed_at: now });
+        self.progress.set_sources(state.sources.len());
+        Added::New(id)
+    }
+
+    /// The source's thread waits for this socket from now on. Says whether the download still goes on.
+    pub(super) fn connected(&self, id: SourceId, socket: TcpStream) -> bool {
+        let mut state = self.state();
+        let is_over = state.over.is_some();
+        if let Some(active) = state.sources.get_mut(&id).filter(|_| !is_over) {
+            active.socket = Some(socket);
+        }
+        !is_over
+    }
+
+    /// The source has brought a piece: connecting to it again doesn't count as a further attempt (BT-3.5-5).
+    pub(super) fn proved(&self, address: &SocketAddr) {
+        self.state().attempts.remove(address);
+    }
+
+    /// A source's thread has ended. Its pieces are free for others.
+    pub(super) fn source_ended(&self, id: SourceId, result: Result<(), SourceError>) {
+        let mut state = self.state();
+        if let Some(schedule) = &mut state.schedule {
+            schedule.remove_source(id);
+        }
+        let Some(active) = state.sources.remove(&id) else { return };
+        self.progress.set_sources(state.sources.len());
+        if let (Err(error), None) = (result, &state.over) {
+            if let (true, Some(key)) = (error.is_lie(), active.who.device) {
+                state.banned.insert(key);
+            }
+            self.tell(Event::Lost { who: active.who, error });
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Sources that are fetched from now.
+    pub(super) fn source_count(&self) -> usize {
+        self.state().sources.len()
+    }
+
+    /// Waits until this source is to make the plan, or it is there.
+    pub(super) fn turn(&self) -> Turn {
+        let mut state = self.state();
+        loop {
+            if state.over.is_some() {
+                return Turn::Over;
+            }
+            match &state.head {
+                Head::Missing => {
+                    state.head = Head::Fetching;
+                    return Turn::Plan;
+                }
+                Head::Ready(work) => return Turn::Work(Arc::clone(work)),
+                Head::Fetching => state = self.wait(state, Duration::from_secs(1)),
+            }
+        }
+    }
+
+    /// Another source has to make the plan.
+    pub(super) fn not_planned(&self) {
+        self.state().head = Head::Missing;
+        self.changed.notify_all();
+    }
+
+    /// The plan is there, the part is open, and these of its pieces have been hashed again.
+    pub(super) fn planned(&self, plan: Plan, part: Part, verified: PieceSet, seed: u64) {
+        let bytes: u64 = verified.ranges().map(|range| plan.layout.range_bytes(range)).sum();
+        self.progress.begin(plan.layout.bytes(), bytes);
+        if bytes > 0 {
+            self.tell(Event::Resumed { bytes });
+        }
+        let (part, shared) = (Arc::new(part), Arc::new(Mutex::new(verified.clone())));
+        self.let_others_have(&plan, &part, &shared);
+        let mut state = self.state();
+        let is_complete = verified.is_complete();
+        state.schedule = Some(Schedule::new(verified, seed));
+        state.head = Head::Ready(Arc::new(Work { plan, part, verified: shared }));
+        drop(state);
+        if is_complete {
+            self.finish(Over::Complete);
+        }
+        self.changed.notify_all();
+    }
+
+    /// What is being downloaded is offered as well (BT-3.5-9), once it is known what it is.
+    fn let_others_have(&self, plan: &Plan, part: &Arc<Part>, verified: &Arc<Mutex<PieceSet>>) {
+        if let (Target::Root(root), Some(checks)) = (&self.job.target, &plan.checks) {
+            let (layout, manifest) = (plan.layout.clone(), plan.manifest.clone());
+            let outline = checks.outline().to_vec();
+            let (part, verified) = (Arc::clone(part), Arc::clone(verified));
+            let holding = Holding::of_part(*root, layout, manifest, outline, part, verified);
+            self.job.shares.add_download(*root, Arc::new(holding));
+            self.tell(Event::Announce);
+        }
+    }
+
+    /// The part is let go of, so that it can be gone on with.
+    pub(super) fn release(&self) {
+        self.state().head = Head::Missing;
+    }
+
+    pub(super) fn work(&self) -> Option<Arc<Work>> {
+        match &self.state().head {
+            Head::Ready(work) => Some(Arc::clone(work)),
+            Head::Missing | Head::Fetching => None,
+        }
+    }
+
+    /// Runs something on the schedule, unless the download is over.
+    pub(super) fn schedule<T>(&self, id: SourceId, work: impl FnOnce(&mut Schedule) -> T) -> Option<T> {
+        let mut state = self.state();
+        if state.over.is_some() || !state.sources.contains_key(&id) {
+            return None;
+        }
+        state.schedule.as_mut().map(work)
+    }
+
+    /// A new ticket for this source, if there is one.
+    pub(super) fn take_ticket(&self, id: SourceId) -> Option<Ticket> {
+        self.state().sources.get_mut(&id).and_then(|active| active.ticket.take())
+    }
+
+    /// Waits for something to change. Says whether the download goes on with this source.
+    pub(super) fn wait_for_change(&self, id: SourceId, time: Duration) -> bool {
+        let goes_on = |state: &State| state.over.is_none() && state.sources.contains_key(&id);
+        let state = self.state();
+        goes_on(&state) && goes_on(&self.wait(state, time))
+    }
+
+    /// Pieces were written.
+    pub(super) fn verified(&self, work: &Work, pieces: &[Range<u32>]) {
+        let mut shared = work.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        for piece in pieces.iter().cloned().flatten() {
+            shared.insert(piece);
+        }
+        drop(shared);
+        let mut state = self.state();
+        let Some(schedule) = &mut state.schedule else { return };
+        pieces.iter().cloned().flatten().for_each(|piece| schedule.verified(piece));
+        let is_complete = schedule.is_complete();
+        drop(state);
+        let bytes = pieces.iter().map(|range| work.plan.layout.range_bytes(range.clone())).sum();
+        self.progress.add(bytes);
+        if is_complete {
+            self.finish(Over::Complete);
+        }
+    }
+
+    /// Ends the download, however it goes; the first word counts.
+    pub(super) fn finish(&self, over: Over) {
+        let mut state = self.state();
+        state.over.get_or_insert(over);
+        state.sources.values_mut().for_each(close);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn fail(&self, error: impl Into<FetchError>) {
+        self.finish(Over::Failed(error.into()));
+    }
+
+    /// Whether nothing more is to be written.
+    pub(super) fn is_over(&self) -> bool {
+        self.state().over.is_some()
+    }
+
+    /// Waits until the download is over and all its sources have ended, but for those that aren't connected: they will
+    /// find out.
+    pub(super) fn wait_until_over(&self) -> Over {
+        let mut state = self.state();
+        loop {
+            if state.sources.values().all(|active| active.socket.is_none())
+                && let Some(over) = state.over.take()
+            {
+                // Nobody begins anything any more.
+                state.over = Some(Over::Cancelled);
+                return over;
+            }
+            state = self.wait(state, Duration::from_secs(1));
+        }
+    }
+
+    /// An empty buffer.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Gives a buffer back.
+    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffers.len() < BUFFERS_MAX {
+            buffer.clear();
+            buffers.push(buffer);
+        }
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        // Whoever listens may have gone.
+        let _ = self.events.send(event);
+    }
+}
+
+fn close(active: &mut Active) {
+    if let Some(socket) = &active.socket {
+        // It may be closed already.
+        let _ = socket.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,131 @@
+//! What can go wrong with a source, and with a download.
+
+use std::io;
+use std::time::Duration;
+
+use bittrickle_wire::content::{ChecksError, LayoutError, ManifestError};
+use bittrickle_wire::messages::{RefusalCode, Refused};
+use bittrickle_wire::seal::StreamError;
+use bittrickle_wire::{Fault, FramingError, Kind};
+
+use crate::share::FolderError;
+use crate::transfer::TooSlow;
+
+/// Why a source is not fetched from any more. The download goes on with others.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// Nothing answers at its address.
+    #[error("it can't be reached: {0}")]
+    Connect(io::Error),
+    /// It doesn't answer in time.
+    #[error("it does not answer within {} s", .0.as_secs())]
+    NoAnswer(Duration),
+    /// The source closes the connection instead of answering the handshake.
+    #[error("it does not let us in: it may have left, or the server's ticket is too old")]
+    NotLetIn,
+    /// Whoever is at the source's address is not the peer that the index named.
+    #[error("whoever answers there is not the peer that the server named: {0}")]
+    WrongPeer(StreamError),
+    /// The operating system has no randomness.
+    #[error("the operating system has no randomness: {0}")]
+    Random(#[from] getrandom::Error),
+    /// The source says no.
+    #[error("it refuses: {}", .0.sentence.as_str())]
+    Refused(Refused),
+    /// It describes another content than the one that was asked for.
+    #[error("it answers for another content")]
+    OtherContent,
+    /// More pieces than a content may have.
+    #[error("it describes what can't be a content: {0}")]
+    Layout(#[from] LayoutError),
+    /// Its chaining values don't merge to the root.
+    #[error("its chaining values are not those of the content: {0}")]
+    Outline(#[from] ChecksError),
+    /// A piece that isn't what it should be. Nothing of it was written.
+    #[error("it sends wrong bytes for piece {0}")]
+    WrongBytes(u32),
+    /// A frame that has no place here.
+    #[error("it sends {0:?} where that has no place")]
+    Unexpected(Kind),
+    /// A frame that isn't acceptable.
+    #[error("it sends a bad frame: {0}")]
+    Bad(#[from] Fault),
+    /// More bytes than were asked for.
+    #[error("it sends more bytes than were asked for")]
+    TooMany,
+    /// A bitmap of more pieces than there are.
+    #[error("it has pieces that the content has not")]
+    TooManyPieces,
+    /// It sends what is no frame.
+    #[error("it does not speak frames: {0}")]
+    Framing(#[from] FramingError),
+    /// It ends the connection.
+    #[error("it ends the connection")]
+    Ended,
+    /// It keeps us waiting.
+    #[error("it is too slow: {0}")]
+    TooSlow(#[from] TooSlow),
+    /// The connection breaks.
+    #[error("the connection breaks: {0}")]
+    Broken(io::Error),
+}
+
+/// Why a download ends without the content. What is there of it is kept, unless it says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Our folder's fault: no other source would help.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The user has interrupted it.
+    #[error("interrupted; what is here is kept, and `get` goes on with it")]
+    Cancelled,
+    /// What was published as a folder's manifest is none. The sources have sent what was asked for.
+    #[error("what is shared as a folder is none: {0}")]
+    Manifest(ManifestError),
+    /// There are no sources left.
+    #[error("no source is left; what is here is kept, and `get` goes on with it")]
+    NoSourceLeft,
+    /// The sources have sent nothing but wrong bytes.
+    #[error("every source sends wrong bytes")]
+    OnlyLiars,
+}
+
+impl SourceError {
+    /// Whether the source has sent what can't be right: it is not asked again.
+    #[must_use]
+    pub fn is_lie(&self) -> bool {
+        match self {
+            Self::OtherContent | Self::Layout(_) | Self::Outline(_) => true,
+            Self::WrongBytes(_) | Self::Unexpected(_) | Self::Bad(_) | Self::TooMany => true,
+            Self::TooManyPieces | Self::Framing(_) => true,
+            Self::Connect(_) | Self::NoAnswer(_) | Self::NotLetIn | Self::WrongPeer(_) => false,
+            Self::Random(_) | Self::Refused(_) | Self::Ended | Self::TooSlow(_) | Self::Broken(_) => false,
+        }
+    }
+
+    /// Whether it has come to its end as connections do: not worth telling.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Refused(refused) if refused.code == RefusalCode::NO_TICKET)
+    }
+}
+
+impl FetchError {
+    /// Whether the disk takes no more for now.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        match self {
+            Self::Folder(FolderError::NoSpace { .. }) => true,
+            Self::Folder(FolderError::Io(error)) => matches!(
+                error.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::PermissionDenied
+            ),
+            Self::Folder(_) | Self::Manifest(_) | Self::Cancelled | Self::NoSourceLeft | Self::OnlyLiars => {
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! One source: its thread asks for pieces, takes what comes, and hands it on to be hashed and written.
+
+use std::collections::VecDeque;
+use std::net::{SocketAddr, TcpStream};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::content::{Piece, PieceHasher};
+use bittrickle_wire::limits::{FETCH_PIECES_MAX, PIECE_BYTES};
+use bittrickle_wire::messages::{
+    Access, AskHave, Bitmap, Described, Fetch, Have, Part as ContentPart, RefusalCode, Refused, Renew, Reply,
+};
+use bittrickle_wire::seal::Record;
+use bittrickle_wire::{Frame, Kind, Message, Received};
+
+use super::Who;
+use super::connection::Connection;
+use super::engine::{Engine, Turn, Work};
+use super::error::{FetchError, SourceError};
+use super::plan::{self, PlanError};
+use super::prepare::prepare;
+use super::writer::Batch;
+use crate::transfer::{PieceSet, SourceId, Window};
+
+/// A source that is fetched from.
+pub(super) struct Source {
+    engine: Arc<Engine>,
+    id: SourceId,
+    batches: SyncSender<Batch>,
+    connection: Connection,
+    work: Arc<Work>,
+    /// What was asked for and hasn't come, in the order in which it was asked for.
+    asked: VecDeque<Asked>,
+    /// Bytes of pieces among that, and how many pieces.
+    asked_bytes: u64,
+    asked_pieces: u32,
+    window: Window,
+    batch: Filling,
+    /// What a source has that isn't complete.
+    partial: Option<Partial>,
+    busy_until: Option<Instant>,
+    /// Until it has brought a piece.
+    is_unproved: Option<SocketAddr>,
+}
+
+enum Asked {
+    Pieces { request_id: u32, pieces: Range<u32> },
+    Have { first: u32 },
+    Renewed,
+}
+
+/// Pieces that come in one behind the other.
+struct Filling {
+    bytes: Vec<u8>,
+    first: u32,
+    /// Pieces that are all there, and are what they should be.
+    count: u32,
+    /// Bytes that the piece after those lacks.
+    missing: usize,
+    /// Where in `bytes` the part of that piece begins that isn't hashed yet.
+    hashed: usize,
+    hasher: PieceHasher,
+}
+
+struct Partial {
+    has: PieceSet,
+    asked_at: Instant,
+}
+
+/// Bytes that are hashed at once: enough for the hash to be fast, and few enough to be in the cache still.
+const HASH_BYTES: usize = 64 * 1024;
+
+/// Bytes that one request asks for, if there is more than one piece in them.
+const REQUEST_BYTES: u64 = 4 << 20;
+
+/// Pieces that one source is asked for ahead, however small they are.
+const ASKED_PIECES_MAX: u32 = 4_096;
+
+/// How often a source is asked what it has by now.
+const HAVE_EVERY: Duration = Duration::from_millis(250);
+
+/// How long a source is left alone that says it is busy.
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long a thread sleeps that has nothing to do.
+const IDLE_WAIT: Duration = Duration::from_millis(50);
+
+/// Connects, and fetches from one source until there is nothing more to fetch from it.
+pub(super) fn run(
+    engine: &Arc<Engine>,
+    id: SourceId,
+    who: &Who,
+    access: &Access,
+    batches: SyncSender<Batch>,
+) -> Result<(), SourceError> {
+    let job = &engine.job;
+    let stream = TcpStream::connect_timeout(&who.address, job.deadlines.connect).map_err(|error| {
+        let is_late = error.kind() == std::io::ErrorKind::TimedOut;
+        if is_late { SourceError::NoAnswer(job.deadlines.connect) } else { SourceError::Connect(error) }
+    })?;
+    let socket = stream.try_clone().map_err(SourceError::Broken)?;
+    if !engine.connected(id, socket) {
+        return Ok(());
+    }
+    let mut connection = Connection::enter(stream, &job.device, access, &job.target, &job.deadlines)?;
+    let described = plan::describe(&mut connection, &job.target, &job.content)?;
+    let Some(work) = work(engine, &mut connection, &described)? else { return Ok(()) };
+    let pieces = work.plan.layout.pieces();
+    let partial = (!described.is_complete).then(|| PieceSet::new(pieces));
+    engine.schedule(id, |schedule| schedule.add_source(id, partial.clone()));
+    let partial = partial.map(|has| Partial { has, asked_at: Instant::now() - HAVE_EVERY });
+    let mut source = Source {
+        engine: Arc::clone(engine),
+        id,
+        batches,
+        connection,
+        work,
+        asked: VecDeque::new(),
+        asked_bytes: 0,
+        asked_pieces: 0,
+        window: Window::new(),
+        batch: Filling::default(),
+        partial,
+        busy_until: None,
+        is_unproved: Some(who.address),
+    };
+    source.fetch()
+}
+
+/// The plan, made here unless another source has made it.
+fn work(
+    engine: &Arc<Engine>,
+    connection: &mut Connection,
+    described: &Described,
+) -> Result<Option<Arc<Work>>, SourceError> {
+    match engine.turn() {
+        Turn::Over => Ok(None),
+        Turn::Work(work) => Ok(Some(work)),
+        Turn::Plan => {
+            // What is larger than the disk isn't worth its outline.
+            if let Err(error) = engine.job.folder.check_size(described.file_bytes.bytes()) {
+                engine.fail(error);
+                return Ok(None);
+            }
+            match plan::fetch(connection, &engine.job.target, described) {
+                Ok(plan) => {
+                    prepare(engine, plan);
+                    Ok(engine.work())
+                }
+                Err(PlanError::Source(error)) => {
+                    engine.not_planned();
+                    Err(error)
+                }
+                Err(PlanError::Manifest(error)) => {
+                    engine.fail(FetchError::Manifest(error));
+                    Ok(None)
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    fn fetch(&mut self) -> Result<(), SourceError> {
+        loop {
+            self.ask()?;
+            if !self.asked.is_empty() {
+                self.receive()?;
+            } else if self.engine.wait_for_change(self.id, IDLE_WAIT) {
+                self.connection.begin_rate();
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Keeps as much asked for as the source sends in half a second.
+    fn ask(&mut self) -> Result<(), SourceError> {
+        let mut messages = Vec::new();
+        if let Some(ticket) = self.engine.take_ticket(self.id) {
+            messages.push(Message::Renew(Renew { ticket }));
+            self.asked.push_back(Asked::Renewed);
+        }
+        self.ask_what_it_has(&mut messages);
+        let now = Instant::now();
+        if self.busy_until.is_none_or(|until| until <= now) {
+            while let Some(pieces) = self.next_pieces(now) {
+                let request_id = self.connection.next_request_id().wrapping_add(messages.len() as u32);
+                let (first, count) = (pieces.start, pieces.end - pieces.start);
+                self.asked_bytes += self.work.plan.layout.range_bytes(pieces.clone());
+                self.asked_pieces += count;
+                self.asked.push_back(Asked::Pieces { request_id, pieces });
+                messages.push(Message::Fetch(Fetch { part: ContentPart::PIECES, first, count }));
+            }
+        }
+        if messages.is_empty() { Ok(()) } else { self.connection.send(messages) }
+    }
+
+    fn next_pieces(&mut self, now: Instant) -> Option<Range<u32>> {
+        let room = self.window.bytes().checked_sub(self.asked_bytes).filter(|room| *room > 0)?;
+        let pieces_max = ASKED_PIECES_MAX.checked_sub(self.asked_pieces).filter(|pieces| *pieces > 0)?;
+        let layout = &self.work.plan.layout;
+        let id = self.id;
+        // From a source that isn't alone, a piece at a time: others may have the next one.
+        let bytes_max = if self.partial.is_some() { PIECE_BYTES as u64 } else { room.min(REQUEST_BYTES) };
+        self.engine.schedule(id, |schedule| {
+            schedule.next(now, id, bytes_max, pieces_max.min(FETCH_PIECES_MAX), &|range| {
+                layout.range_bytes(range)
+            })
+        })?
+    }
+
+    fn ask_what_it_has(&mut self, messages: &mut Vec<Message>) {
+        let Some(partial) = &mut self.partial else { return };
+        if partial.asked_at.elapsed() < HAVE_EVERY {
+            return;
+        }
+        partial.asked_at = Instant::now();
+        let pieces = self.work.plan.layout.pieces();
+        for first in (0..pieces).step_by(Bitmap::PIECES_MAX as usize) {
+            messages.push(Message::AskHave(AskHave { first }));
+            self.asked.push_back(Asked::Have { first });
+        }
+    }
+
+    /// Takes the next record.
+    fn receive(&mut self) -> Result<(), SourceError> {
+        match self.connection.receive()? {
+            Record::Data { request_id, bytes } => {
+                let expected = match self.asked.front() {
+                    Some(Asked::Pieces { request_id, pieces }) => Some((*request_id, pieces.clone())),
+                    Some(Asked::Have { .. } | Asked::Renewed) | None => None,
+                };
+                let (_, pieces) = expected
+                    .filter(|(expected, _)| *expected == request_id)
+                    .ok_or(SourceError::Unexpected(Kind::Data))?;
+                let taking =
+                    Taking { work: &self.work, engine: &self.engine, id: self.id, batches: &self.batches };
+                let taken = taking.take(&mut self.batch, pieces.clone(), bytes)?;
+                self.pieces_came(pieces, taken);
+                Ok(())
+            }
+            Record::Other(Received::Bad(bad)) => Err(bad.fault.into()),
+            Record::Other(Received::Frame(frame)) => self.receive_frame(frame),
+        }
+    }
+
+    /// So many pieces of the front request are there.
+    fn pieces_came(&mut self, pieces: Range<u32>, count: u32) {
+        let came = pieces.start..pieces.start + count;
+        let bytes = self.work.plan.layout.range_bytes(came.clone());
+        self.asked_bytes -= bytes;
+        self.asked_pieces -= count;
+        if count > 0
+            && let Some(address) = self.is_unproved.take()
+        {
+            self.engine.proved(&address);
+        }
+        if bytes > 0 {
+            self.window.add(Instant::now(), bytes);
+        }
+        if came.end == pieces.end {
+            self.asked.pop_front();
+        } else if let Some(Asked::Pieces { pieces, .. }) = self.asked.front_mut() {
+            pieces.start = came.end;
+        }
+    }
+
+    fn receive_frame(&mut self, frame: Frame) -> Result<(), SourceError> {
+        let kind = frame.message.kind();
+        match (self.asked.pop_front(), frame.message) {
+            (Some(Asked::Pieces { pieces, .. }), Message::Reply(Reply::Refused(refused))) => {
+                self.pieces_refused(pieces, refused)
+            }
+            (Some(Asked::Renewed), Message::Renewed(_)) => Ok(()),
+            (Some(_), Message::Reply(Reply::Refused(refused))) => Err(SourceError::Refused(refused)),
+            (Some(Asked::Have { first }), Message::Have(have)) if have.first == first => self.has_now(&have),
+            _ => Err(SourceError::Unexpected(kind)),
+        }
+    }
+
+    fn pieces_refused(&mut self, pieces: Range<u32>, refused: Refused) -> Result<(), SourceError> {
+        self.asked_bytes -= self.work.plan.layout.range_bytes(pieces.clone());
+        self.asked_pieces -= pieces.end - pieces.start;
+        self.flush();
+        match refused.code {
+            RefusalCode::NOT_HERE => {
+                let id = self.id;
+                self.engine.schedule(id, |schedule| schedule.refused(id, pieces));
+                Ok(())
+            }
+            RefusalCode::BUSY => {
+                let id = self.id;
+                self.engine.schedule(id, |schedule| schedule.put_back(id, pieces));
+                self.busy_until = Some(Instant::now() + BUSY_PAUSE);
+                Ok(())
+            }
+            _ => Err(SourceError::Refused(refused)),
+        }
+    }
+
+    /// Hands on the pieces that are all there, and forgets the one that isn't.
+    fn flush(&mut self) {
+        let taking = Taking { work: &self.work, engine: &self.engine, id: self.id, batches: &self.batches };
+        self.batch.bytes.truncate(taking.bytes_of(&self.batch));
+        taking.hand_on(&mut self.batch);
+    }
+
+    fn has_now(&mut self, have: &Have) -> Result<(), SourceError> {
+        let Some(partial) = &mut self.partial else { return Ok(()) };
+        let set = partial.has.set_page(have.first, have.bitmap.as_bytes());
+        set.map_err(|_| SourceError::TooManyPieces)?;
+        let (id, has) = (self.id, partial.has.clone());
+        self.engine.schedule(id, |schedule| schedule.set_has(id, has));
+        Ok(())
+    }
+}
+
+impl Filling {
+    /// Hashes what has come of a piece, as far as it makes whole blocks, and all of it at its end.
+    fn hash(&mut self, is_all: bool, trailer_bytes: usize) {
+        let trailer_here = trailer_bytes.saturating_sub(self.missing);
+        let end = self.bytes.len() - if is_all { trailer_here } else { 0 };
+        let whole = (end - self.hashed) / HASH_BYTES * HASH_BYTES;
+        let end = if is_all { end } else { self.hashed + whole };
+        if end > self.hashed {
+            self.hasher.update(&self.bytes[self.hashed..end]);
+            self.hashed = end;
+        }
+    }
+}
+
+impl Default for Filling {
+    fn default() -> Self {
+        let hasher = PieceHasher::new(0);
+        Self { bytes: Vec::new(), first: 0, count: 0, missing: 0, hashed: 0, hasher }
+    }
+}
+
+/// What it takes to hand on the pieces that come in.
+struct Taking<'a> {
+    work: &'a Work,
+    engine: &'a Engine,
+    id: SourceId,
+    batches: &'a SyncSender<Batch>,
+}
+
+impl Taking<'_> {
+    /// Takes bytes of these pieces, and says how many of the pieces are complete now. Each is hashed as it comes, while its
+    /// bytes are still in the cache, and held against what it should be before it is handed on.
+    fn take(&self, batch: &mut Filling, pieces: Range<u32>, mut bytes: &[u8]) -> Result<u32, SourceError> {
+        let mut next = pieces.start;
+        while !bytes.is_empty() {
+            if next == pieces.end {
+                return Err(SourceError::TooMany);
+            }
+            if batch.missing == 0 {
+                self.begin_piece(batch, next);
+            }
+            let count = batch.missing.min(bytes.len());
+            batch.bytes.extend_from_slice(&bytes[..count]);
+            batch.missing -= count;
+            bytes = &bytes[count..];
+            let trailer_bytes = self.work.plan.trailer_bytes();
+            batch.hash(batch.missing.saturating_sub(trailer_bytes) == 0, trailer_bytes);
+            if batch.missing == 0 {
+                self.end_piece(batch, next)?;
+                next += 1;
+            }
+        }
+        if next == pieces.end && batch.missing == 0 {
+            self.hand_on(batch);
+        }
+        Ok(next - pieces.start)
+    }
+
+    fn begin_piece(&self, batch: &mut Filling, piece: u32) {
+        let Piece { offset, bytes, .. } = self.work.plan.layout.piece(piece);
+        let bytes = bytes as usize + self.work.plan.trailer_bytes();
+        if batch.count > 0 && batch.bytes.len() + bytes > PIECE_BYTES {
+            self.hand_on(batch);
+        }
+        if batch.count == 0 {
+            batch.first = piece;
+            if batch.bytes.capacity() == 0 {
+                batch.bytes = self.engine.buffer();
+            }
+        }
+        (batch.missing, batch.hashed) = (bytes, batch.bytes.len());
+        batch.hasher = PieceHasher::new(offset);
+    }
+
+    /// A piece is all there: it is kept if it is what it should be.
+    fn end_piece(&self, batch: &mut Filling, piece: u32) -> Result<(), SourceError> {
+        let value = &batch.bytes[batch.bytes.len() - self.work.plan.trailer_bytes()..];
+        if self.work.plan.is_good(piece, &batch.hasher, value) {
+            batch.count += 1;
+            return Ok(());
+        }
+        batch.bytes.truncate(self.bytes_of(batch));
+        self.hand_on(batch);
+        self.engine.schedule(self.id, |schedule| {
+            schedule.received(self.id, piece);
+            schedule.rejected(self.id, piece);
+        });
+        Err(SourceError::WrongBytes(piece))
+    }
+
+    /// Bytes of the pieces that are all there.
+    fn bytes_of(&self, batch: &Filling) -> usize {
+        let pieces = batch.first..batch.first + batch.count;
+        self.work.plan.layout.range_bytes(pieces) as usize
+            + batch.count as usize * self.work.plan.trailer_bytes()
+    }
+
+    fn hand_on(&self, batch: &mut Filling) {
+        let Filling { bytes, first, count, .. } = std::mem::take(batch);
+        if count == 0 {
+            return self.engine.give_back(bytes);
+        }
+        let wanted = self.engine.schedule(self.id, |schedule| {
+            (first..first + count).filter(|piece| schedule.received(self.id, *piece)).collect::<Vec<_>>()
+        });
+        match wanted.filter(|wanted| !wanted.is_empty()) {
+            // The writer is there as long as any source is.
+            Some(wanted) => drop(self.batches.send(Batch { first, count, wanted, bytes })),
+            None => self.engine.give_back(bytes),
+        }
+    }
+}

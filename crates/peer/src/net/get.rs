@@ -1,0 +1,418 @@
+//! Getting what the user asks for: which content that is, who has it, and a download that is fed with sources until it is done.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use bittrickle_wire::messages::{Filter, Hit};
+use bittrickle_wire::seal::SecretKey;
+use bittrickle_wire::{Content, FileName, MemberName, Query, Root, Target};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::{interval, sleep};
+
+use super::fetch::{Event, FetchError, Fetched, Fetching, Job, Progress, SourceError, Who};
+use super::file_server::takes_legacy_from;
+use super::framed::FramedIndex;
+use super::index::{Index, IndexError, SourceAt, locate, locate_legacy, search};
+use super::legacy_download::{self, LegacyDownloadError};
+use crate::share::{Folder, FolderError, Shares};
+use crate::transfer::{Candidate, Choice, Deadlines, Wanted, choose, wanted};
+
+/// What it takes to get something.
+pub struct Getter<'a> {
+    /// Who knows where it is.
+    pub index: &'a Index,
+    /// Where it goes.
+    pub folder: &'a Arc<Folder>,
+    /// What others are let have while it comes in.
+    pub shares: &'a Arc<Shares>,
+    /// Our key; without one we speak the original's format.
+    pub device: Option<&'a SecretKey>,
+    /// How long is waited for what.
+    pub deadlines: Deadlines,
+}
+
+/// What is there now.
+#[derive(Clone, Debug)]
+pub struct Got {
+    /// What it is called.
+    pub name: FileName,
+    /// Its size.
+    pub file_bytes: u64,
+    /// Bytes of it that were there from an earlier download.
+    pub resumed_bytes: u64,
+    /// From the question to the file under its name.
+    pub duration: Duration,
+    /// Its root; absent when it came in the original's format, unverified.
+    pub root: Option<Root>,
+}
+
+/// What its user may want to know meanwhile.
+#[derive(Debug)]
+pub enum Happening<'a> {
+    /// Time passes.
+    Progress(&'a FileName, &'a Progress),
+    /// So many bytes have come in, in the original's format.
+    Unverified(&'a FileName, u64),
+    /// So many bytes were there from an earlier download.
+    Resumed(u64),
+    /// A source is not fetched from any more.
+    Lost(&'a Who, &'a SourceError),
+    /// A legacy source brought nothing.
+    LegacyLost(&'a Who, &'a LegacyDownloadError),
+    /// What is to be got is still being hashed by who shares it.
+    Hashing(&'a FileName),
+}
+
+/// Why there is nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// Nobody shares anything of this name or root.
+    #[error("nobody shares it")]
+    NotFound,
+    /// Nobody who has it is online.
+    #[error("nobody who has it is online")]
+    NobodyOnline,
+    /// Several contents have this name, or a root that begins so.
+    #[error("several contents are shared under this name")]
+    Several(Vec<Hit>),
+    /// It can't be what something is called.
+    #[error("this can't be the name of anything that is shared")]
+    NoName,
+    /// The index refuses or doesn't answer.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The folder or the sources fail.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The system has no thread for it.
+    #[error("the system has no thread for a download: {0}")]
+    Thread(io::Error),
+    /// No legacy source brought it; why was told for each.
+    #[error("no source brought it")]
+    LegacyFailed,
+}
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// How often the index is asked for sources: at first, and when the download is under way for a while.
+const LOCATE_EVERY: Duration = Duration::from_secs(1);
+const LOCATE_SELDOM: Duration = Duration::from_secs(5);
+const LOCATE_OFTEN_FOR: Duration = Duration::from_secs(15);
+
+/// How often the index is asked whether a content has been hashed.
+const HASHED_EVERY: Duration = Duration::from_millis(500);
+
+/// Answers without a source that is of any use, after which there is none.
+const EMPTY_ANSWERS_MAX: u32 = 3;
+
+/// Pages of hits that one name may have.
+const PAGES_MAX: usize = 8;
+
+impl Getter<'_> {
+    /// Gets a content by its name, by a name and the member who shares it, or by the first digits of its root.
+    ///
+    /// # Errors
+    /// Nothing is there under that name then, and what was there stays as it was.
+    pub async fn get(&self, what: &str, mut watch: impl FnMut(Happening<'_>)) -> Result<Got, GetError> {
+        let started = Instant::now();
+        let mut got = match self.index {
+            Index::Framed(index) => {
+                let (hit, filter) = resolve(index, what).await?;
+                self.check_free(&hit.name)?;
+                self.get_hit(index, hit, &filter, &mut watch).await?
+            }
+            Index::Legacy(index) => {
+                self.check_free(&FileName::sanitized(what))?;
+                let source = locate_legacy(index, what).await?;
+                self.get_legacy(what, &[source], &mut watch).await?
+            }
+        };
+        got.duration = started.elapsed();
+        Ok(got)
+    }
+
+    fn check_free(&self, name: &FileName) -> Result<(), FetchError> {
+        if self.folder.has(name) { Err(FolderError::Exists.into()) } else { Ok(()) }
+    }
+
+    async fn get_hit(
+        &self,
+        index: &FramedIndex,
+        hit: Hit,
+        filter: &Filter,
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<Got, GetError> {
+        if hit.sources == 0 {
+            return Err(GetError::NobodyOnline);
+        }
+        let (name, mut content) = (hit.name, hit.content);
+        if content.file_bytes.is_none() && content.root.is_none() {
+            let sources = locate(index, &Target::Name(name.clone())).await.map_err(IndexError::from)?;
+            return self.get_legacy(name.as_str(), &sources, watch).await;
+        }
+        let mut root = content.root;
+        let mut filter = filter.clone();
+        if root.is_none() && !content.is_folder {
+            let target = Target::Name(name.clone());
+            // What comes from one member is held against the root that the same member publishes (BT-3.4-6).
+            let sources = locate(index, &target).await.map_err(IndexError::from)?;
+            let hashing = sources.into_iter().find(|source| source.access.is_some());
+            filter.member =
+                hashing.and_then(|source| MemberName::new(&source.member?).ok()).or(filter.member);
+            let from = filter.member.as_ref();
+            match self.fetch(index, target, from, &name, content, watch).await {
+                Ok((Fetched::Complete | Fetched::Provisional, _)) => {}
+                Err(GetError::Fetch(FetchError::NoSourceLeft)) => {
+                    // It may have been hashed meanwhile; else there is nobody who would ever say so.
+                    let hits = hits_of(index, &name, &filter).await?;
+                    if hits.iter().all(|hit| hit.content.root.is_none()) {
+                        return Err(FetchError::NoSourceLeft.into());
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        while root.is_none() {
+            let hits = hits_of(index, &name, &filter).await?;
+            let hashed = hits.iter().find(|hit| hit.content.root.is_some());
+            match hashed {
+                Some(hit) => (root, content) = (hit.content.root, hit.content),
+                None if hits.iter().all(|hit| hit.sources == 0) => return Err(GetError::NobodyOnline),
+                None => {
+                    watch(Happening::Hashing(&name));
+                    sleep(HASHED_EVERY).await;
+                }
+            }
+        }
+        let target = Target::Root(root.expect("it has just been waited for"));
+        let (_, resumed_bytes) = self.fetch(index, target, None, &name, content, watch).await?;
+        let file_bytes = content.file_bytes.map_or(0, bittrickle_wire::FileBytes::bytes);
+        Ok(Got { name, file_bytes, resumed_bytes, duration: Duration::ZERO, root })
+    }
+
+    /// Fetches one content until all of it is there; says how much of it was there before.
+    async fn fetch(
+        &self,
+        index: &FramedIndex,
+        target: Target,
+        from: Option<&MemberName>,
+        name: &FileName,
+        content: Content,
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<(Fetched, u64), GetError> {
+        let device = self.device.expect("who speaks frames has a key").clone();
+        let (folder, shares) = (Arc::clone(self.folder), Arc::clone(self.shares));
+        let (deadlines, name_of_job) = (self.deadlines, name.clone());
+        let job =
+            Job { target: target.clone(), content, name: name_of_job, folder, shares, device, deadlines };
+        let (mut fetching, progress, mut events) = Fetching::start(job).map_err(GetError::Thread)?;
+        let supply = Supply { index, target: &target, from, empty_answers: 0 };
+        let result = self.feed(supply, name, &mut fetching, &progress, &mut events, watch).await;
+        while let Ok(event) = events.try_recv() {
+            tell(&event, watch);
+        }
+        if let Target::Root(_) = target {
+            self.announce().await;
+        }
+        result.map(|fetched| (fetched, progress.resumed_bytes()))
+    }
+
+    async fn feed(
+        &self,
+        mut supply: Supply<'_>,
+        name: &FileName,
+        fetching: &mut Fetching,
+        progress: &Progress,
+        events: &mut UnboundedReceiver<Event>,
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<Fetched, GetError> {
+        let (started, mut ticks) = (Instant::now(), interval(PROGRESS_EVERY));
+        let mut lies = 0;
+        let mut next_locate = Box::pin(sleep(Duration::ZERO));
+        loop {
+            tokio::select! {
+                result = fetching.finished() => return Ok(result?),
+                Some(event) = events.recv() => {
+                    lies += u32::from(matches!(&event, Event::Lost { error, .. } if error.is_lie()));
+                    if let Event::Announce = event {
+                        self.announce().await;
+                    }
+                    tell(&event, watch);
+                }
+                _ = ticks.tick() => watch(Happening::Progress(name, progress)),
+                () = &mut next_locate => {
+                    let hope = supply.add_sources(fetching).await;
+                    if hope != Hope::Yes {
+                        fetching.cancel();
+                        // What it says is that it was cancelled; unless it has come to its end by itself just now.
+                        return match (fetching.finished().await, hope) {
+                            (Err(FetchError::Cancelled), Hope::Hashed) => Ok(Fetched::Provisional),
+                            (Err(FetchError::Cancelled), _) if lies > 0 => Err(FetchError::OnlyLiars.into()),
+                            (Err(FetchError::Cancelled), _) => Err(FetchError::NoSourceLeft.into()),
+                            (other, _) => Ok(other?),
+                        };
+                    }
+                    let is_new = started.elapsed() < LOCATE_OFTEN_FOR || fetching.source_count() == 0;
+                    next_locate = Box::pin(sleep(if is_new { LOCATE_EVERY } else { LOCATE_SELDOM }));
+                }
+            }
+        }
+    }
+
+    /// Tells the index what can be fetched from us meanwhile. If that fails, others have one source less.
+    async fn announce(&self) {
+        let _ = self.index.announce(self.shares.download_roots()).await;
+    }
+
+    async fn get_legacy(
+        &self,
+        label: &str,
+        sources: &[SourceAt],
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<Got, GetError> {
+        let name = FileName::sanitized(label);
+        if sources.is_empty() {
+            return Err(GetError::NobodyOnline);
+        }
+        for source in sources.iter().filter(|source| source.access.is_none()) {
+            let who = who(source);
+            match self.get_legacy_from(source, label, &name, watch).await {
+                Ok(file_bytes) => {
+                    let duration = Duration::ZERO;
+                    return Ok(Got { name, file_bytes, resumed_bytes: 0, duration, root: None });
+                }
+                Err(LegacyDownloadError::Folder(error)) => return Err(FetchError::Folder(error).into()),
+                Err(error) => watch(Happening::LegacyLost(&who, &error)),
+            }
+        }
+        Err(GetError::LegacyFailed)
+    }
+
+    async fn get_legacy_from(
+        &self,
+        source: &SourceAt,
+        label: &str,
+        name: &FileName,
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<u64, LegacyDownloadError> {
+        // Who speaks frames doesn't ask in clear over a network because somebody says so.
+        if self.device.is_some() && !takes_legacy_from(source.address.ip()) {
+            return Err(LegacyDownloadError::InClear);
+        }
+        let bytes = Arc::new(AtomicU64::new(0));
+        let downloading =
+            legacy_download::download(source.address, label, self.folder, &self.deadlines, &bytes);
+        tokio::pin!(downloading);
+        let mut ticks = interval(PROGRESS_EVERY);
+        loop {
+            tokio::select! {
+                result = &mut downloading => return result,
+                _ = ticks.tick() => {
+                    let bytes = bytes.load(std::sync::atomic::Ordering::Relaxed);
+                    watch(Happening::Unverified(name, bytes));
+                }
+            }
+        }
+    }
+}
+
+/// Where a download's sources come from.
+struct Supply<'a> {
+    index: &'a FramedIndex,
+    target: &'a Target,
+    /// Only this member's, where it matters whose it is.
+    from: Option<&'a MemberName>,
+    empty_answers: u32,
+}
+
+impl Supply<'_> {
+    /// Asks the index, and offers what it knows. Says whether there is still hope.
+    async fn add_sources(&mut self, fetching: &Fetching) -> Hope {
+        // While the index is away, the sources that are there go on.
+        let Ok(mut sources) = locate(self.index, self.target).await else { return Hope::Yes };
+        if let Some(from) = self.from {
+            sources.retain(|source| source.member.as_deref() == Some(from.as_str()));
+        }
+        // Who had it by its name has it by its root now, or is gone: what is here is gone on with by the root.
+        if matches!(self.target, Target::Name(_)) && sources.is_empty() {
+            return Hope::Hashed;
+        }
+        let mut is_useful = false;
+        for source in &sources {
+            if let Some(access) = &source.access {
+                is_useful |= fetching.add_source(&who(source), access);
+            }
+        }
+        let has_sources = is_useful || fetching.source_count() > 0;
+        self.empty_answers = if has_sources { 0 } else { self.empty_answers + 1 };
+        if self.empty_answers < EMPTY_ANSWERS_MAX { Hope::Yes } else { Hope::No }
+    }
+}
+
+/// Whether a download has sources, or may have again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Hope {
+    Yes,
+    No,
+    /// Not by the name any more: the content has been hashed.
+    Hashed,
+}
+
+/// Which content is meant. Never guesses (BT-2.7-3).
+async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Filter), GetError> {
+    let wanted = wanted(what);
+    if wanted.is_empty() {
+        return Err(GetError::NoName);
+    }
+    for wanted in wanted {
+        let (text, filter) = question(&wanted);
+        let text = Query::new(text).map_err(IndexError::from)?;
+        let hits = search(index, &text, &filter, PAGES_MAX).await.map_err(IndexError::from)?;
+        let candidates: Vec<_> = hits
+            .iter()
+            .map(|hit| Candidate { content: hit.content, members: hit.members, sources: hit.sources })
+            .collect();
+        match choose(&candidates) {
+            Choice::None => {}
+            Choice::One(index) => return Ok((hits[index].clone(), filter)),
+            Choice::Several(several) => {
+                return Err(GetError::Several(
+                    several.into_iter().map(|index| hits[index].clone()).collect(),
+                ));
+            }
+        }
+    }
+    Err(GetError::NotFound)
+}
+
+fn question(wanted: &Wanted) -> (&str, Filter) {
+    match wanted {
+        Wanted::Name(name) => (name.as_str(), Filter { is_exact: true, ..Filter::default() }),
+        Wanted::NameOf { name, member } => {
+            (name.as_str(), Filter { is_exact: true, member: Some(member.clone()), ..Filter::default() })
+        }
+        Wanted::Prefix(prefix) => ("", Filter { root_prefix: Some(prefix.clone()), ..Filter::default() }),
+    }
+}
+
+/// What is listed under a name by now.
+async fn hits_of(index: &FramedIndex, name: &FileName, filter: &Filter) -> Result<Vec<Hit>, GetError> {
+    let text = Query::new(name.as_str()).map_err(IndexError::from)?;
+    Ok(search(index, &text, filter, PAGES_MAX).await.map_err(IndexError::from)?)
+}
+
+fn who(source: &SourceAt) -> Who {
+    let device = source.access.as_ref().map(|access| access.device);
+    Who { member: source.member.clone(), address: source.address, device }
+}
+
+fn tell(event: &Event, watch: &mut impl FnMut(Happening<'_>)) {
+    match event {
+        Event::Resumed { bytes } => watch(Happening::Resumed(*bytes)),
+        Event::Lost { who, error } if !error.is_expired() => watch(Happening::Lost(who, error)),
+        Event::Lost { .. } | Event::Announce => {}
+    }
+}

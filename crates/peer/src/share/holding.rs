@@ -1,0 +1,210 @@
+//! Holdings: contents that this peer has, whole or in part, and can send (BT-3.7).
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bittrickle_wire::content::{ChainingValue, Layout, Manifest};
+use bittrickle_wire::messages::Described;
+use bittrickle_wire::{Content, FileBytes, FileName, Root};
+use cap_std::fs::Dir;
+
+use super::folder::{Folder, FolderError, open_to_read};
+use super::part::Part;
+use crate::content::Identity;
+use crate::transfer::PieceSet;
+
+/// A content and where its bytes are.
+#[derive(Debug)]
+pub struct Holding {
+    /// Absent while it is being hashed.
+    pub root: Option<Root>,
+    /// Where its pieces are.
+    pub layout: Layout,
+    /// A folder's.
+    pub manifest: Option<Arc<Manifest>>,
+    /// What its pieces are checked against by whoever fetches them.
+    pub outline: Vec<ChainingValue>,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    /// A file of the shared folder.
+    File { folder: Arc<Folder>, name: FileName, identity: Identity },
+    /// A folder of the shared folder, with what its files were when they were hashed.
+    Tree { dir: Dir, identities: Vec<Identity> },
+    /// A download under way, and what has been verified of it.
+    Part { part: Arc<Part>, verified: Arc<Mutex<PieceSet>> },
+}
+
+/// Reads a holding's bytes, file by file: the one that was read last stays open.
+#[derive(Debug)]
+pub struct Reader {
+    holding: Arc<Holding>,
+    open: Option<(u32, File)>,
+}
+
+/// Why bytes can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file isn't the one that was hashed any more.
+    #[error("the file has changed since it was hashed")]
+    Changed,
+    /// The operating system says no.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Holding {
+    /// A file that was hashed, or is being hashed, while it was this one.
+    #[must_use]
+    pub fn of_file(
+        folder: Arc<Folder>,
+        name: FileName,
+        identity: Identity,
+        layout: Layout,
+        hashed: Option<(Root, Vec<ChainingValue>)>,
+    ) -> Self {
+        let (root, outline) = hashed.map_or((None, Vec::new()), |(root, outline)| (Some(root), outline));
+        Self { root, layout, manifest: None, outline, store: Store::File { folder, name, identity } }
+    }
+
+    /// A folder whose files were these when they were hashed, in the order of its manifest.
+    #[must_use]
+    pub fn of_tree(
+        dir: Dir,
+        manifest: Arc<Manifest>,
+        layout: Layout,
+        outline: Vec<ChainingValue>,
+        identities: Vec<Identity>,
+    ) -> Self {
+        let root = Some(manifest.root());
+        Self { root, layout, manifest: Some(manifest), outline, store: Store::Tree { dir, identities } }
+    }
+
+    /// A download under way. `verified` grows as it goes on.
+    #[must_use]
+    pub fn of_part(
+        root: Root,
+        layout: Layout,
+        manifest: Option<Arc<Manifest>>,
+        outline: Vec<ChainingValue>,
+        part: Arc<Part>,
+        verified: Arc<Mutex<PieceSet>>,
+    ) -> Self {
+        Self { root: Some(root), layout, manifest, outline, store: Store::Part { part, verified } }
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn content(&self) -> Content {
+        let file_bytes = FileBytes::new(self.layout.bytes()).ok();
+        Content { file_bytes, root: self.root, is_folder: self.manifest.is_some() }
+    }
+
+    /// What a peer that asks is told of it.
+    #[must_use]
+    pub fn described(&self) -> Described {
+        let checked = |bytes: u64| FileBytes::new(bytes).expect("it was checked when it was shared");
+        Described {
+            file_bytes: checked(self.layout.bytes()),
+            root: self.root,
+            manifest_bytes: self.manifest.as_ref().map(|manifest| checked(manifest.as_bytes().len() as u64)),
+            is_complete: !matches!(self.store, Store::Part { .. }),
+        }
+    }
+
+    /// Whether all of these pieces are here.
+    #[must_use]
+    pub fn has(&self, pieces: Range<u32>) -> bool {
+        match &self.store {
+            Store::File { .. } | Store::Tree { .. } => true,
+            Store::Part { verified, .. } => {
+                let verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
+                pieces.into_iter().all(|piece| verified.contains(piece))
+            }
+        }
+    }
+
+    /// The pieces that are here, from `first` on, one bit each, in as many bytes at most (BT-3.2-5).
+    #[must_use]
+    pub fn bitmap(&self, first: u32, bytes_max: usize) -> Vec<u8> {
+        match &self.store {
+            Store::File { .. } | Store::Tree { .. } => {
+                // As many as one page tells of, however many there are.
+                let pieces = self.layout.pieces().saturating_sub(first);
+                PieceSet::full(pieces.min(8 * bytes_max as u32)).page(0, bytes_max)
+            }
+            Store::Part { verified, .. } => {
+                verified.lock().unwrap_or_else(PoisonError::into_inner).page(first, bytes_max)
+            }
+        }
+    }
+
+    /// The name under which its user shares it; none of a download under way.
+    #[must_use]
+    pub fn is_download(&self) -> bool {
+        matches!(self.store, Store::Part { .. })
+    }
+
+    fn open(&self, file: u32) -> Result<File, ReadError> {
+        let opened = match &self.store {
+            Store::File { folder, name, .. } => folder.open_shared(name).map(|shared| shared.file),
+            Store::Tree { dir, .. } => open_to_read(dir, self.path(file)),
+            Store::Part { part, .. } => part.open_to_read(file),
+        };
+        opened.map_err(|error| match error {
+            FolderError::Io(error) => ReadError::Io(error),
+            // Gone, or something else in its place.
+            _ => ReadError::Changed,
+        })
+    }
+
+    fn path(&self, file: u32) -> &str {
+        let manifest = self.manifest.as_ref().expect("a tree has a manifest");
+        manifest.file(file).expect("the layout has the manifest's files").path
+    }
+
+    /// What the file has to be, for its bytes to be those that were hashed.
+    fn identity(&self, file: u32) -> Option<&Identity> {
+        match &self.store {
+            Store::File { identity, .. } => Some(identity),
+            Store::Tree { identities, .. } => identities.get(file as usize),
+            Store::Part { .. } => None,
+        }
+    }
+}
+
+impl Reader {
+    /// Begins with no file open.
+    #[must_use]
+    pub fn new(holding: Arc<Holding>) -> Self {
+        Self { holding, open: None }
+    }
+
+    /// Fills `buffer` with a file's bytes from `offset` on. They are those that were hashed: whether the file is still the
+    /// same is looked at after they have been read, so before they are sent (BT-3.7-2).
+    ///
+    /// # Errors
+    /// The file has changed, or can't be read.
+    pub fn read(&mut self, file: u32, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let open = match self.open.take() {
+            Some((open, handle)) if open == file => handle,
+            _ => self.holding.open(file)?,
+        };
+        match open.read_exact_at(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(ReadError::Changed),
+            read => read?,
+        }
+        if let Some(identity) = self.holding.identity(file)
+            && Identity::of(&open)? != *identity
+        {
+            return Err(ReadError::Changed);
+        }
+        self.open = Some((file, open));
+        Ok(())
+    }
+}
