@@ -126,7 +126,12 @@ impl World {
         let device = shake_hands(&mut responder, now, &ann);
         let mut world = Self { responder, now, device };
         let file_name = FileName::new("ann.txt").expect("a file name");
-        let offer = Offer { name: file_name, file_bytes: FileBytes::new(300).expect("a size") };
+        let offer = Offer {
+            name: file_name,
+            file_bytes: FileBytes::new(300).expect("a size"),
+            root: None,
+            is_folder: false,
+        };
         let login = Login { transfer_port: TransferPort::new(6_000).expect("a port") };
         let publish = Publish { files: List::new(vec![offer]).expect("one file") };
         for request in [Request::Login(login), Request::Publish(publish)] {

@@ -2,13 +2,13 @@
 
 use std::sync::OnceLock;
 
-use bittrickle_wire::FileName;
 use bittrickle_wire::HexBytes;
 use bittrickle_wire::seal::{
     Accepting, Aes256Gcm, Cookie, CookieKeys, Datagram, DatagramSession, Hello, Initiating, PublicKey, Retry,
     STREAM_ACCEPT_BYTES, STREAM_INITIATE_BYTES, SealedCodec, SecretKey, StreamAccepting, StreamInitiating,
     Ticket,
 };
+use bittrickle_wire::{FileName, Target};
 use bytes::BytesMut;
 
 /// The first byte chooses a message and how it is damaged: replaced by the rest, or edited by it, three bytes an edit
@@ -81,10 +81,7 @@ fn to_device(made: &Made, message: &[u8]) -> bool {
 
 fn to_provider(_: &Made, message: &[u8]) -> bool {
     let Some(accepting) = accept_stream(message) else { return false };
-    assert_eq!(
-        (accepting.device, accepting.ticket, accepting.name.as_str()),
-        (device().public(), TICKET, NAME)
-    );
+    assert_eq!((accepting.device, accepting.ticket, accepting.target), (device().public(), TICKET, target()));
     true
 }
 
@@ -106,9 +103,13 @@ fn begin(retry: &Retry) -> (Initiating, bittrickle_wire::seal::Initiate) {
 }
 
 fn begin_stream() -> (StreamInitiating, Vec<u8>) {
-    let (name, provider): (_, PublicKey) = (FileName::new(NAME).expect("a name"), server().public());
-    let (waiting, initiate) = StreamInitiating::new(&device(), &provider, &TICKET, &name, [3; 32]);
+    let provider: PublicKey = server().public();
+    let (waiting, initiate) = StreamInitiating::new(&device(), &provider, &TICKET, &target(), [3; 32]);
     (waiting, initiate.to_vec())
+}
+
+fn target() -> Target {
+    Target::Name(FileName::new(NAME).expect("a name"))
 }
 
 fn accept_stream(initiate: &[u8]) -> Option<StreamAccepting> {

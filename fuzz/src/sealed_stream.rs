@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use bittrickle_wire::messages::{Content, Done, Fetch};
+use bittrickle_wire::messages::{AskHave, Describe, Described, Fetch, Part, Renewed};
 use bittrickle_wire::seal::SealedCodec;
-use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, Message, Received};
+use bittrickle_wire::{Encoding, FileBytes, Frame, Message, Received};
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
@@ -55,16 +55,17 @@ fn sent() -> &'static Sent {
     static SENT: OnceLock<Sent> = OnceLock::new();
     SENT.get_or_init(|| {
         let (mut fetcher, mut provider) = stream_ends();
-        let fetch = |name: &str| Message::Fetch(Fetch { name: FileName::new(name).expect("a name") });
+        let fetch = |first| Message::Fetch(Fetch { part: Part::PIECES, first, count: 1 });
         let file_bytes = FileBytes::new(300).expect("a size");
         let answers = [
-            Message::Content(Content { file_bytes }),
+            Message::Described(Described { file_bytes, root: None, manifest_bytes: None, is_complete: true }),
             Message::Data(Bytes::from_static(&[b'a'; 200])),
             Message::Data(Bytes::from_static(b"b")),
             Message::Data(Bytes::new()),
-            Message::Done(Done {}),
+            Message::Renewed(Renewed {}),
         ];
-        let requests = [fetch("notes.txt"), fetch("a"), fetch("a"), fetch("\u{65e5}\u{672c}.txt")];
+        let requests =
+            [fetch(0), Message::Describe(Describe {}), fetch(1), Message::AskHave(AskHave { first: 4_096 })];
         Sent { to_fetcher: seal(&mut provider, &answers), to_provider: seal(&mut fetcher, &requests) }
     })
 }

@@ -1,21 +1,34 @@
-//! The main job in one command: an index server and two peers, as processes, share a file in both formats.
+//! The main job in one command: an index server and peers, as processes. A file and a folder come from three sources, and the
+//! downloads are killed in the middle and gone on with; then the file goes the original's way.
 //!
 //! `cargo run --release --example demo`, or with `-- FILE` for a file of one's own.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use bittrickle_tests::peer::Peer;
-use bittrickle_tests::process::{Programs, run_as_program};
+use bittrickle_tests::peer::{Peer, join};
+use bittrickle_tests::process::{Process, Programs, run, run_as_program};
 use bittrickle_tests::server::Server;
+use bittrickle_tests::wait::wait_for;
 use bittrickle_wire::FileName;
 
 /// What is shared when no file is given.
-const SAMPLE_BYTES: usize = 64 << 20;
+const SAMPLE_BYTES: usize = 256 << 20;
+
+/// The folder that is shared beside it, and its files.
+const FOLDER: &str = "folder";
+const FILES: usize = 2_000;
+
+/// Devices that share them.
+const SOURCES: usize = 3;
+
+/// How long any step may take.
+const COMMAND_WAIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     // The server and the peers are this program again, told so by its first argument.
@@ -48,26 +61,101 @@ fn demo(file: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
 
     let server = Server::start(&programs);
     println!("index server   listening on {} (process {})", server.address(), server.id());
-    for (format, mode) in [("sealed frames", &[][..]), ("the original's JSON", &["--legacy"])] {
-        println!("\n{format}");
-        share(&programs, &server, mode, &file, &name, size)?;
-    }
-    println!("\nBoth copies are equal to the original, byte for byte. Everything is cleaned up.");
+    println!("\nsealed frames, three sources");
+    share_sealed(&programs, &server, &file, &name, size)?;
+    println!("\nthe original's JSON, one source");
+    share_legacy(&programs, &server, &file, &name, size)?;
+    println!("\nAll copies are equal to the original, byte for byte. Everything is cleaned up.");
     Ok(())
 }
 
-/// Alice publishes the file, Bob finds and fetches it, and the bytes are compared.
-fn share(
+/// Three of Alice's devices share a file and a folder; Bob fetches both, and is killed in the middle of each.
+fn share_sealed(
     programs: &Programs,
     server: &Server,
-    mode: &[&str],
     file: &Path,
     name: &str,
     size: u64,
 ) -> Result<(), Box<dyn Error>> {
+    let mut sources = Vec::new();
+    for _ in 0..SOURCES {
+        let mut source = Peer::start(programs, server, "alice", "wonderland", &[]);
+        fs::copy(file, source.path(name))?;
+        make_tree(&source.path(FOLDER))?;
+        source.ask(&format!("pub {name}"));
+        source.ask(&format!("pub {FOLDER}"));
+        sources.push(source);
+    }
+    step("publish", &format!("{name} and {FOLDER} by {SOURCES} devices"), None);
+    let home = tempfile::tempdir()?;
+    let state = home.path().join("state");
+    let joined = join(programs, &server.invite().to_string(), "bob", "builder", &state);
+    if !joined.status.success() {
+        return Err(String::from_utf8_lossy(&joined.stderr).into());
+    }
+    wait_for("the root is known", COMMAND_WAIT, || {
+        let mut watcher = Peer::start(programs, server, "bob", "builder", &[]);
+        let found = watcher.ask("sch");
+        watcher.type_line("xit");
+        (watcher.wait().status.success() && found.len() == 2).then_some(())
+    });
+    for what in [name, FOLDER] {
+        let folder = home.path().join("downloads");
+        fs::create_dir_all(&folder)?;
+        let get = || {
+            let mut command = programs.peer();
+            command.arg("--state-dir").arg(&state).args(["get", what, "--out"]).arg(&folder);
+            command
+        };
+        let mut first = Process::new(get().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+        let part = wait_for("a part grows", COMMAND_WAIT, || grown_part(&folder, what));
+        first.kill();
+        step("fetch", &format!("{what}: killed {part}"), None);
+        let (again, took) = timed(|| run(get(), ""));
+        let told = String::from_utf8_lossy(&again.stderr).into_owned();
+        if !again.status.success() && !folder.join(what).exists() {
+            return Err(told.into());
+        }
+        told.lines().for_each(|line| step("fetch again", line, None));
+        step("fetch again", "done", Some(took));
+        if !same(&sources[0].path(what), &folder.join(what))? {
+            return Err("the bytes differ".into());
+        }
+        step("compare", "equal", None);
+    }
+    let mib = size as f64 / f64::from(1 << 20);
+    step("size", &format!("{mib:.1} MiB, and {FILES} small files"), None);
+    leave(sources)
+}
+
+/// How far a download has come, once it has begun or is over.
+fn grown_part(folder: &Path, what: &str) -> Option<String> {
+    if folder.join(what).exists() {
+        return Some("too late: it was complete already".to_owned());
+    }
+    let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
+    let part =
+        entries.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "part"))?;
+    if part.is_dir() {
+        let files = files_below(&part).ok()?.len();
+        return (files > FILES / 4).then(|| format!("with {files} files"));
+    }
+    let mib = fs::metadata(part).ok()?.len() >> 20;
+    (mib > 16).then(|| format!("within its first {mib} MiB"))
+}
+
+/// Alice publishes the file in the original's format, Bob finds and fetches it, and the bytes are compared.
+fn share_legacy(
+    programs: &Programs,
+    server: &Server,
+    file: &Path,
+    name: &str,
+    size: u64,
+) -> Result<(), Box<dyn Error>> {
+    let mode = &["--legacy"];
     let mut alice = Peer::start(programs, server, "alice", "wonderland", mode);
     let mut bob = Peer::start(programs, server, "bob", "builder", mode);
-    step("join, log in", "alice and bob", None);
+    step("log in", "alice and bob", None);
     fs::copy(file, alice.path(name))?;
 
     let published = timed(|| alice.ask(&format!("pub {name}")));
@@ -87,14 +175,18 @@ fn share(
     step("compare", "equal", None);
     let unpublished = timed(|| alice.ask(&format!("unp {name}")));
     step("unpublish", &unpublished.0.join(" "), Some(unpublished.1));
-    for mut peer in [alice, bob] {
+    leave(vec![alice, bob])
+}
+
+fn leave(peers: Vec<Peer>) -> Result<(), Box<dyn Error>> {
+    for mut peer in peers {
         peer.type_line("xit");
         let ended = peer.wait();
         if !ended.status.success() {
             return Err(format!("a peer ended with {}: {:?}", ended.status, ended.stderr).into());
         }
     }
-    step("leave", "both peers have ended", None);
+    step("leave", "all peers have ended", None);
     Ok(())
 }
 
@@ -121,6 +213,43 @@ fn make_sample(folder: &Path) -> io::Result<PathBuf> {
     }
     file.write_all(&bytes)?;
     Ok(path)
+}
+
+/// Small files in folders, the same each time.
+fn make_tree(folder: &Path) -> io::Result<()> {
+    for number in 0..FILES {
+        let within = folder.join(format!("{:02}", number % 20));
+        fs::create_dir_all(&within)?;
+        fs::write(within.join(format!("file-{number}")), format!("{number}\n").repeat(500))?;
+    }
+    fs::create_dir(folder.join("empty"))
+}
+
+/// Every file and folder below this one, by its path from there.
+fn files_below(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().expect("an entry has a name");
+        if path.is_dir() {
+            found.extend(files_below(&path)?.into_iter().map(|below| Path::new(name).join(below)));
+        }
+        found.insert(PathBuf::from(name));
+    }
+    Ok(found)
+}
+
+/// Whether two files, or two folders, are the same.
+fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    if !one.is_dir() {
+        return same_bytes(one, other);
+    }
+    let paths = files_below(one)?;
+    let mut are_same = paths == files_below(other)?;
+    for path in paths.iter().filter(|path| one.join(path).is_file()) {
+        are_same = are_same && same_bytes(&one.join(path), &other.join(path))?;
+    }
+    Ok(are_same)
 }
 
 fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {

@@ -1,6 +1,8 @@
 //! What the scenarios stand on: real processes, counterparts written without our own code, samples of every message.
 
 pub mod client;
+pub mod content;
+pub mod get;
 pub mod legacy_client;
 mod legacy_json;
 pub mod legacy_server;
@@ -13,5 +15,6 @@ pub mod sealed_index;
 pub mod sealed_stream;
 pub mod server;
 pub mod socketless;
+pub mod source;
 pub mod strangers;
 pub mod wait;

@@ -1,18 +1,17 @@
 //! The peer as a process, driven through its pipes.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::process::{ChildStdin, Output, Stdio};
 
 use bittrickle_wire::seal::Invite;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::process::{Process, Programs, run};
+use crate::get::names_in;
+use crate::process::{Ended, Lines, Process, Programs, run};
 use crate::sealed_index::SealedIndex;
 use crate::server::Server;
 use crate::wait::wait_for;
@@ -33,24 +32,6 @@ pub struct Peer {
 pub struct At {
     address: SocketAddr,
     invite: Option<Invite>,
-}
-
-/// What a stream has brought so far.
-#[derive(Debug)]
-struct Lines {
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
-}
-
-/// How a peer ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit status.
-    pub status: ExitStatus,
-    /// All that it wrote to stdout, line by line.
-    pub stdout: Vec<String>,
-    /// All that it wrote to stderr, line by line.
-    pub stderr: Vec<String>,
 }
 
 /// `help` ends with this line: where it comes, everything asked for before has been answered.
@@ -122,6 +103,16 @@ impl Peer {
 
     fn spawn(programs: &Programs, state: TempDir, server: &[&str], extra: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::spawn_in(programs, state, folder, server, extra)
+    }
+
+    fn spawn_in(
+        programs: &Programs,
+        state: TempDir,
+        folder: TempDir,
+        server: &[&str],
+        extra: &[&str],
+    ) -> Self {
         let mut child = programs
             .peer()
             .args(server)
@@ -160,6 +151,21 @@ impl Peer {
         self.folder.path().join(name)
     }
 
+    /// Publishes what is in its folder under this name.
+    ///
+    /// # Panics
+    /// It isn't published.
+    pub fn publish(&mut self, name: &str) {
+        let told = self.ask(&format!("pub {name}"));
+        assert_eq!(told, ["File published successfully"], "{name}: {:?}", self.stderr());
+    }
+
+    /// Puts a file into the peer's folder, and publishes it.
+    pub fn share(&mut self, name: &str, bytes: &[u8]) {
+        self.write(name, bytes);
+        self.publish(name);
+    }
+
     /// Puts a file into the peer's folder.
     pub fn write(&self, name: &str, bytes: &[u8]) {
         fs::write(self.path(name), bytes).expect("the folder is ours");
@@ -168,12 +174,7 @@ impl Peer {
     /// Everything in the peer's folder, by name.
     #[must_use]
     pub fn folder_names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder()).expect("the folder is ours");
-        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("readable").file_name();
-        let mut names: Vec<String> =
-            entries.map(name).map(|name| name.to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
+        names_in(self.folder())
     }
 
     /// Its process id.
@@ -237,6 +238,16 @@ impl Peer {
         self.stdin = None;
     }
 
+    /// Kills it without a word, and starts another one with the same key in the same folder, which has published nothing yet.
+    #[must_use]
+    pub fn kill_and_restart(mut self, programs: &Programs, extra: &[&str]) -> Self {
+        self.kill();
+        let Self { state, folder, .. } = self;
+        let peer = Self::spawn_in(programs, state, folder, &[], extra);
+        peer.wait_for_stdout("Available commands are");
+        peer
+    }
+
     /// Waits until it has ended, and gives all that it wrote.
     #[must_use]
     pub fn wait(mut self) -> Ended {
@@ -250,6 +261,12 @@ impl At {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What lets somebody join there; an original server has no such thing.
+    #[must_use]
+    pub fn invite(&self) -> Option<&Invite> {
+        self.invite.as_ref()
     }
 }
 
@@ -290,39 +307,4 @@ pub fn join(programs: &Programs, invite: &str, user: &str, password: &str, state
 fn state_dir(state: &TempDir) -> PathBuf {
     // Made by the peer itself, so that nobody else can read it.
     state.path().join("state")
-}
-
-impl Lines {
-    fn read(stream: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stream).split(b'\n') {
-                let Ok(line) = line else { return };
-                let line = String::from_utf8_lossy(&line).into_owned();
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Self { lines, reader: Some(reader) }
-    }
-
-    fn count(&self) -> usize {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    fn from(&self, start: usize) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)[start..].to_vec()
-    }
-
-    fn find(&self, text: &str) -> Option<String> {
-        self.from(0).into_iter().find(|line| line.contains(text))
-    }
-
-    /// Everything, once the stream has ended.
-    fn all(&mut self) -> Vec<String> {
-        if let Some(reader) = self.reader.take() {
-            reader.join().expect("the reader doesn't panic");
-        }
-        self.from(0)
-    }
 }

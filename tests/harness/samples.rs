@@ -3,15 +3,15 @@
 use std::fmt::Debug;
 
 use bittrickle_wire::messages::{
-    Access, Content, Done, Enrol, Enrolled, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor,
-    ListFiles, ListPeers, Locate, Located, LoggedIn, LoggedOut, Login, Logout, Offer, OwnFile, PeerEntry,
-    Peers, Publish, Published, RefusalCode, Refused, Reply, Request, Search, Source, SourceCursor, Unpublish,
-    Unpublished, Versions,
+    Access, Announce, Announced, AskHave, Bitmap, Describe, Described, Enrol, Enrolled, Fetch, Files, Filter,
+    Found, Have, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers, Locate, Located, LoggedIn,
+    LoggedOut, Login, Logout, Offer, OwnFile, Part, PeerEntry, Peers, Publish, Published, RefusalCode,
+    Refused, Renew, Renewed, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
 };
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
-    FileBytes, FileName, Hex64, HexBytes, List, MemberName, Message, Password, Query, Sentence,
-    SourceAddress, TransferPort,
+    Content, Extension, FileBytes, FileName, Hex64, HexBytes, List, MemberName, Message, Password, Query,
+    Root, RootPrefix, Sentence, SourceAddress, Target, TransferPort,
 };
 use bytes::Bytes;
 
@@ -50,6 +50,14 @@ pub fn requests() -> Vec<(&'static str, Request)> {
         ("search_everything", search("", None)),
         ("search_with_cursor", search("ü \"\\", Some(hit_cursor("mühle.txt", Some(65_536))))),
         ("search_with_cursor_without_size", search(&"q".repeat(255), Some(hit_cursor("a", None)))),
+        ("search_filtered", Request::Search(filtered())),
+        (
+            "publish_with_roots",
+            publish(vec![hashed_offer("a.iso", 5, 0x10, false), hashed_offer("d", 0, 0xf0, true)]),
+        ),
+        ("announce_nothing", Request::Announce(Announce { roots: list(vec![]) })),
+        ("announce_most", Request::Announce(Announce { roots: list((0..16).map(root).collect()) })),
+        ("locate_by_root", Request::Locate(Locate { target: Target::Root(root(7)), after: None })),
         ("locate", locate("notes.txt", None)),
         ("locate_with_cursor", locate("notes.txt", Some(source_cursor("bob", "127.0.0.1:1024")))),
         (
@@ -83,6 +91,7 @@ fn plain_replies() -> Vec<(&'static str, Reply)> {
         ("published_nothing", Reply::Published(Published { offered: 0 })),
         ("published", Reply::Published(Published { offered: 65_535 })),
         ("unpublished", Reply::Unpublished(Unpublished {})),
+        ("announced", Reply::Announced(Announced {})),
         ("refused", refused(5, "log in first")),
         ("refused_without_sentence", refused(0, "")),
         ("refused_with_unknown_code", refused(u16::MAX, &"ü".repeat(100))),
@@ -100,6 +109,7 @@ fn pages() -> Vec<(&'static str, Reply)> {
     ];
     let own = vec![own_file("a.txt", None, 0), own_file("日本語", Some(251), u32::MAX)];
     vec![
+        ("found_hashed", found(vec![hashed_hit("a.iso", 5, 0x10)], Some(hashed_cursor("a.iso", 5, 0x10)))),
         ("found_nothing", found(vec![], None)),
         ("found_nothing_yet", found(vec![], Some(hit_cursor(&longest_name(), Some((1 << 53) - 1))))),
         ("found", found(hits, Some(hit_cursor("ü", None)))),
@@ -124,22 +134,46 @@ fn pages() -> Vec<(&'static str, Reply)> {
 /// Samples of what peers say to each other, and of `Versions`.
 #[must_use]
 pub fn transfers() -> Vec<(&'static str, Message)> {
-    let content = |bytes| Message::Content(Content { file_bytes: size(bytes) });
+    let described = |bytes| {
+        Message::Described(Described {
+            file_bytes: size(bytes),
+            root: None,
+            manifest_bytes: None,
+            is_complete: true,
+        })
+    };
+    let fetch = |part, first, count| Message::Fetch(Fetch { part, first, count });
+    let have = |first, bytes: Vec<u8>| Message::Have(Have { first, bitmap: must(Bitmap::new(bytes)) });
+    let folder = Described {
+        file_bytes: size(1 << 32),
+        root: Some(root(0x30)),
+        manifest_bytes: Some(size(251)),
+        is_complete: false,
+    };
     vec![
-        ("fetch", Message::Fetch(Fetch { name: name("notes.txt") })),
-        ("fetch_longest_name", Message::Fetch(Fetch { name: name(&longest_name()) })),
-        ("content_empty", content(NUMBERS[0])),
-        ("content_250", content(NUMBERS[2])),
-        ("content_251", content(NUMBERS[3])),
-        ("content_65535", content(NUMBERS[4])),
-        ("content_65536", content(NUMBERS[5])),
-        ("content_below_2_32", content(NUMBERS[6])),
-        ("content_2_32", content(NUMBERS[7])),
-        ("content_largest", content(NUMBERS[8])),
+        ("describe", Message::Describe(Describe {})),
+        ("fetch_manifest", fetch(Part::MANIFEST, 0, 1)),
+        ("fetch_outline", fetch(Part::OUTLINE, 250, 251)),
+        ("fetch_pieces", fetch(Part::PIECES, 65_535, 65_536)),
+        ("fetch_unknown_part", fetch(Part(u8::MAX), u32::MAX, u32::MAX)),
+        ("described_empty", described(NUMBERS[0])),
+        ("described_250", described(NUMBERS[2])),
+        ("described_251", described(NUMBERS[3])),
+        ("described_65535", described(NUMBERS[4])),
+        ("described_65536", described(NUMBERS[5])),
+        ("described_below_2_32", described(NUMBERS[6])),
+        ("described_2_32", described(NUMBERS[7])),
+        ("described_largest", described(NUMBERS[8])),
+        ("described_folder", Message::Described(folder)),
+        ("ask_have", Message::AskHave(AskHave { first: 4_096 })),
+        ("have_nothing", have(0, vec![])),
+        ("have_some", have(4_096, vec![0x01, 0x80, 0xff])),
+        ("have_most", have(0, vec![0xa5; 512])),
+        ("renew", Message::Renew(Renew { ticket: access(0x10).ticket })),
+        ("renewed", Message::Renewed(Renewed {})),
         ("data", Message::Data(Bytes::from_static(b"hello\n"))),
         ("data_one_byte", Message::Data(Bytes::from_static(b"\0"))),
         ("data_every_byte", Message::Data((0..=u8::MAX).collect())),
-        ("done", Message::Done(Done {})),
         ("versions", Message::Versions(Versions::SPOKEN)),
         ("versions_others", Message::Versions(Versions { lowest: 2, highest: 255 })),
     ]
@@ -206,7 +240,52 @@ pub fn access(first: u8) -> Access {
 /// One file on offer.
 #[must_use]
 pub fn offer(text: &str, bytes: u64) -> Offer {
-    Offer { name: name(text), file_bytes: size(bytes) }
+    Offer { name: name(text), file_bytes: size(bytes), root: None, is_folder: false }
+}
+
+/// A root, of bytes that count up from `first`, wrapping around.
+#[must_use]
+pub fn root(first: u8) -> Root {
+    Root(HexBytes(std::array::from_fn(|i| first.wrapping_add(i as u8))))
+}
+
+/// A file or folder on offer that has been hashed.
+#[must_use]
+pub fn hashed_offer(text: &str, bytes: u64, first: u8, is_folder: bool) -> Offer {
+    Offer { name: name(text), file_bytes: size(bytes), root: Some(root(first)), is_folder }
+}
+
+/// A file that isn't hashed; one of the original's format without a size.
+#[must_use]
+pub fn unhashed(bytes: Option<u64>) -> Content {
+    Content { file_bytes: bytes.map(size), root: None, is_folder: false }
+}
+
+/// A file that has been hashed.
+#[must_use]
+pub fn hashed(bytes: u64, first: u8) -> Content {
+    Content { file_bytes: Some(size(bytes)), root: Some(root(first)), is_folder: false }
+}
+
+fn hashed_cursor(text: &str, bytes: u64, first: u8) -> HitCursor {
+    HitCursor { name: name(text), content: hashed(bytes, first) }
+}
+
+fn hashed_hit(text: &str, bytes: u64, first: u8) -> Hit {
+    Hit { name: name(text), content: hashed(bytes, first), members: 1, sources: 2 }
+}
+
+/// A search with every condition there is.
+fn filtered() -> Search {
+    let filter = Filter {
+        is_exact: true,
+        extension: Some(must(Extension::new("tar.gz"))),
+        bytes_min: Some(size(1)),
+        bytes_max: Some(size((1 << 53) - 1)),
+        member: Some(member("zoë")),
+        root_prefix: Some(must("0123456789abcdef".parse::<RootPrefix>())),
+    };
+    Search { text: must(Query::new("x")), filter, after: Some(hashed_cursor("a", 1, 2)) }
 }
 
 /// A request that offers these files.
@@ -224,19 +303,19 @@ pub fn unpublish(names: Vec<FileName>) -> Request {
 /// A search.
 #[must_use]
 pub fn search(text: &str, after: Option<HitCursor>) -> Request {
-    Request::Search(Search { text: must(Query::new(text)), after })
+    Request::Search(Search { text: must(Query::new(text)), filter: Filter::default(), after })
 }
 
-/// A question for sources.
+/// A question for the sources of a name whose content isn't hashed.
 #[must_use]
 pub fn locate(text: &str, after: Option<SourceCursor>) -> Request {
-    Request::Locate(Locate { name: name(text), after })
+    Request::Locate(Locate { target: Target::Name(name(text)), after })
 }
 
 /// A place in the order of hits.
 #[must_use]
 pub fn hit_cursor(text: &str, bytes: Option<u64>) -> HitCursor {
-    HitCursor { name: name(text), file_bytes: bytes.map(size) }
+    HitCursor { name: name(text), content: unhashed(bytes) }
 }
 
 /// A place in the order of sources.
@@ -248,13 +327,13 @@ pub fn source_cursor(text: &str, at: &str) -> SourceCursor {
 /// One hit of a search.
 #[must_use]
 pub fn hit(text: &str, bytes: Option<u64>, members: u32, sources: u32) -> Hit {
-    Hit { name: name(text), file_bytes: bytes.map(size), members, sources }
+    Hit { name: name(text), content: unhashed(bytes), members, sources }
 }
 
 /// One source.
 #[must_use]
 pub fn source(text: &str, at: &str, bytes: Option<u64>, access: Option<Access>) -> Source {
-    Source { member: member(text), address: address(at), file_bytes: bytes.map(size), access }
+    Source { member: member(text), address: address(at), content: unhashed(bytes), access }
 }
 
 /// One member who is online.
@@ -266,7 +345,7 @@ pub fn entry(text: &str, sessions: u32) -> PeerEntry {
 /// One of the member's own publications.
 #[must_use]
 pub fn own_file(text: &str, bytes: Option<u64>, sources: u32) -> OwnFile {
-    OwnFile { name: name(text), file_bytes: bytes.map(size), sources }
+    OwnFile { name: name(text), content: unhashed(bytes), sources }
 }
 
 fn logged_in(boot_id: u64, clock_ms: u64, heartbeat_ms: u32, offline_after_ms: u32) -> Reply {

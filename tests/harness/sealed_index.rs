@@ -10,8 +10,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{
-    Enrolled, Files, Found, HeartbeatReply, Located, LoggedIn, LoggedOut, Peers, Published, Reply, Request,
-    Unpublished, name_digest,
+    Announced, Enrolled, Files, Found, HeartbeatReply, Located, LoggedIn, LoggedOut, Offer, Peers, Published,
+    Reply, Request, Unpublished, offer_digest,
 };
 use bittrickle_wire::seal::{Cookie, Datagram, Hello, Invite, PublicKey, Reset, Retry, SecretKey, Ticket};
 use bittrickle_wire::{
@@ -64,7 +64,7 @@ struct Session {
     from: SocketAddr,
     sent: u64,
     transfer_port: u16,
-    offers: BTreeMap<FileName, u64>,
+    offers: BTreeMap<FileName, Offer>,
 }
 
 /// What its clock says at the start: late enough that tickets can have ended long ago.
@@ -145,13 +145,13 @@ impl SealedIndex {
     /// # Panics
     /// The member isn't logged in.
     #[must_use]
-    pub fn ticket(&self, source: &str, device: &PublicKey, name: &str, ends_in_ms: i64) -> Ticket {
+    pub fn ticket(&self, source: &str, device: &PublicKey, target: &str, ends_in_ms: i64) -> Ticket {
         let source = self.device_of(source);
         let mut state = self.state();
         let ends_ms = state.clock_ms().saturating_add_signed(ends_in_ms);
         let number = state.next_ticket;
         state.next_ticket += 1;
-        state.session_of(&source).keys.tickets().make(device, name, ends_ms, number)
+        state.session_of(&source).keys.tickets().make(device, target, ends_ms, number)
     }
 
     /// How many handshakes have been made.
@@ -246,7 +246,7 @@ impl State {
         let clock_ms = self.clock_ms();
         let session = self.sessions.get_mut(&index).expect("it has just been opened");
         let offered =
-            |offers: &BTreeMap<FileName, u64>| u32::try_from(offers.len()).expect("few are offered");
+            |offers: &BTreeMap<FileName, Offer>| u32::try_from(offers.len()).expect("few are offered");
         match request {
             Request::Enrol(enrol) => {
                 self.members.insert(enrol.member.as_str().to_owned(), session.device);
@@ -258,7 +258,7 @@ impl State {
                 Reply::LoggedIn(LoggedIn { boot_id: BOOT_ID, clock_ms, heartbeat_ms, offline_after_ms })
             }
             Request::Heartbeat(_) => {
-                let digest = session.offers.keys().map(name_digest).fold(0, u64::wrapping_add);
+                let digest = session.offers.values().map(offer_digest).fold(0, u64::wrapping_add);
                 let (offered, digest) = (offered(&session.offers), Hex64(digest));
                 Reply::HeartbeatReply(HeartbeatReply { boot_id: BOOT_ID, clock_ms, offered, digest })
             }
@@ -268,13 +268,14 @@ impl State {
             }
             Request::Publish(publish) => {
                 let files = publish.files.into_vec().into_iter();
-                session.offers.extend(files.map(|offer| (offer.name, offer.file_bytes.bytes())));
+                session.offers.extend(files.map(|offer| (offer.name.clone(), offer)));
                 Reply::Published(Published { offered: offered(&session.offers) })
             }
             Request::Unpublish(unpublish) => {
                 session.offers.retain(|name, _| !unpublish.names.contains(name));
                 Reply::Unpublished(Unpublished {})
             }
+            Request::Announce(_) => Reply::Announced(Announced {}),
             Request::Search(_) => Reply::Found(Found { hits: List::default(), next: None }),
             Request::Locate(_) => {
                 Reply::Located(Located { members: 0, sources: List::default(), next: None })

@@ -3,8 +3,9 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 
+use bittrickle_wire::messages::{Fetch, Part};
 use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
-use bittrickle_wire::{Encoding, FileName, Frame, FrameCodec, HexBytes, Message, Received, messages};
+use bittrickle_wire::{Encoding, Frame, FrameCodec, HexBytes, Message, Received};
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
@@ -27,16 +28,16 @@ pub struct Opening {
     /// The permission that it shows.
     pub ticket: Ticket,
     /// What it wants.
-    pub name: String,
+    pub target: String,
 }
 
 /// Bytes of `Initiate` on a stream.
-pub const INITIATE_BYTES: usize = 396;
+pub const INITIATE_BYTES: usize = 402;
 
 /// Bytes of `Accept` on a stream.
 pub const ACCEPT_BYTES: usize = 60;
 
-const INITIATE_HEAD: [u8; 12] = [0xb7, 1, 0x02, 2, 0, 0, 0, 0, 0, 0, 1, 0x80];
+const INITIATE_HEAD: [u8; 12] = [0xb7, 1, 0x02, 2, 0, 0, 0, 0, 0, 0, 1, 0x86];
 const ACCEPT_HEAD: [u8; 12] = [0xb7, 1, 0x82, 2, 0, 0, 0, 0, 0, 0, 0, 48];
 const TAG_BYTES: usize = 16;
 
@@ -46,12 +47,13 @@ pub fn initiate(
     device: &SecretKey,
     provider: &PublicKey,
     ticket: &Ticket,
-    name: &str,
+    target: &str,
 ) -> (Handshake, Vec<u8>) {
     let mut request = ticket.0.0.to_vec();
-    request.push(u8::try_from(name.len()).expect("a name has at most 255 bytes"));
-    request.extend_from_slice(name.as_bytes());
-    request.resize(288, 0);
+    let length = u16::try_from(target.len()).expect("a target has at most 260 bytes");
+    request.extend_from_slice(&length.to_be_bytes());
+    request.extend_from_slice(target.as_bytes());
+    request.resize(294, 0);
     let mut handshake = Handshake::begin(&prologue(), device, provider);
     let message = handshake.write(&request);
     (handshake, [&INITIATE_HEAD[..], &message].concat())
@@ -68,9 +70,9 @@ impl SealedStream {
         device: &SecretKey,
         provider: &PublicKey,
         ticket: &Ticket,
-        name: &str,
+        target: &str,
     ) -> Option<Self> {
-        let (mut handshake, initiate) = initiate(device, provider, ticket, name);
+        let (mut handshake, initiate) = initiate(device, provider, ticket, target);
         // Where the other side has closed already, this may fail: the end of the stream says so.
         let _ = stream.write_all(&initiate);
         let accept = match read_all(&mut stream, ACCEPT_BYTES) {
@@ -95,13 +97,14 @@ impl SealedStream {
         assert_eq!(initiate[..12], INITIATE_HEAD, "BT-6.6-1");
         let mut handshake = Handshake::expect(&prologue(), device);
         let request = handshake.read(&initiate[12..]).expect("it was made for this key");
-        let name = &request[33..33 + usize::from(request[32])];
+        let length = usize::from(u16::from_be_bytes([request[32], request[33]]));
+        let target = &request[34..34 + length];
         let opening = Opening {
             device: handshake.remote(),
             ticket: Ticket(HexBytes(request[..32].try_into().expect("32 bytes"))),
-            name: String::from_utf8(name.to_vec()).expect("a name is UTF-8"),
+            target: String::from_utf8(target.to_vec()).expect("a target is UTF-8"),
         };
-        assert!(request[33 + name.len()..].iter().all(|byte| *byte == 0), "BT-6.3-4");
+        assert!(request[34 + length..].iter().all(|byte| *byte == 0), "BT-6.3-4");
         let message = handshake.write(&[]);
         // The other side may have gone.
         let _ = stream.write_all(&[&ACCEPT_HEAD[..], &message].concat());
@@ -120,13 +123,12 @@ impl SealedStream {
         self.send_text(&text)
     }
 
-    /// Sends a request for this name.
+    /// Sends a request for these pieces.
     ///
     /// # Errors
     /// The other side has closed.
-    pub fn fetch(&mut self, request_id: u32, encoding: Encoding, name: &str) -> io::Result<()> {
-        let name = FileName::new(name).expect("an acceptable name");
-        let message = Message::Fetch(messages::Fetch { name });
+    pub fn fetch(&mut self, request_id: u32, encoding: Encoding, first: u32, count: u32) -> io::Result<()> {
+        let message = Message::Fetch(Fetch { part: Part::PIECES, first, count });
         self.send(Frame { request_id, encoding, message })
     }
 

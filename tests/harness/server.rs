@@ -25,7 +25,7 @@ pub struct Server {
 }
 
 /// The members that every server of the scenarios knows.
-pub const CREDENTIALS: &str = "alice wonderland\nbob builder\ncarol singer\n";
+pub const CREDENTIALS: &str = "alice wonderland\nbob builder\ncarol singer\ndave diver\n";
 
 impl Server {
     /// Starts a server on a free port of 127.0.0.1.
@@ -76,6 +76,15 @@ impl Server {
         let mut command = self.programs.server();
         command.args(arguments).arg("--data-dir").arg(self.data_dir());
         run(command, stdin)
+    }
+
+    /// Makes one more member, who has this name for a password.
+    ///
+    /// # Panics
+    /// The server doesn't take the member.
+    pub fn add_member(&self, member: &str) {
+        let added = self.admin(&["user", "add", member, "--password-stdin"], &format!("{member}\n"));
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
     }
 
     /// Its data folder.

@@ -11,11 +11,11 @@ use bittrickle_tests::server::Server;
 use bittrickle_tests::strangers::Stranger;
 use bittrickle_tests::wait::{PATIENCE, wait_for, wait_until};
 use bittrickle_wire::messages::{
-    Heartbeat, ListFiles, ListPeers, Locate, Logout, Offer, Publish, RefusalCode, Reply, Request, Search,
-    Unpublish,
+    Filter, Heartbeat, ListFiles, ListPeers, Locate, Logout, Offer, Publish, RefusalCode, Reply, Request,
+    Search, Unpublish,
 };
 use bittrickle_wire::seal::{Datagram, Invite, STREAM_INITIATE_BYTES};
-use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, List, Message, Query};
+use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, List, Message, Query, Target};
 
 use crate::programs;
 use crate::sharing::listening_port;
@@ -42,7 +42,8 @@ fn file(name: &str) -> FileName {
 }
 
 fn publish(name: &str) -> Request {
-    let offer = Offer { name: file(name), file_bytes: FileBytes::new(5).unwrap() };
+    let offer =
+        Offer { name: file(name), file_bytes: FileBytes::new(5).unwrap(), root: None, is_folder: false };
     Request::Publish(Publish { files: List::new(vec![offer]).unwrap() })
 }
 
@@ -60,7 +61,7 @@ fn own_files(client: &mut Client) -> usize {
 
 /// Where a client is sent for this name; `None` when it asks too often.
 fn sources(client: &mut Client, name: &str) -> Option<Vec<SocketAddr>> {
-    match ask(client, Request::Locate(Locate { name: file(name), after: None })) {
+    match ask(client, Request::Locate(Locate { target: Target::Name(file(name)), after: None })) {
         Reply::Located(page) => {
             Some(page.sources.iter().map(|source| source.address.socket_address()).collect())
         }
@@ -253,8 +254,8 @@ fn a_stranger_may_only_enrol() {
         Request::Logout(Logout {}),
         publish("notes.txt"),
         unpublish("notes.txt"),
-        Request::Search(Search { text: Query::new("").unwrap(), after: None }),
-        Request::Locate(Locate { name: file("notes.txt"), after: None }),
+        Request::Search(Search { text: Query::new("").unwrap(), filter: Filter::default(), after: None }),
+        Request::Locate(Locate { target: Target::Name(file("notes.txt")), after: None }),
         Request::ListPeers(ListPeers { after: None }),
         Request::ListFiles(ListFiles { after: None }),
     ] {

@@ -64,8 +64,9 @@ fn a_hostile_name_in_a_page_of_hits_is_refused_and_not_shown() {
     for name in
         ["../etc/passwd", "/etc/passwd", "..\\\\x", "a\\u0000b", "a\\u001b[2J", "\\u202egnp.exe", "NUL.txt"]
     {
-        let hit =
-            format!(r#"{{"hits":[{{"name":"{name}","file_bytes":1,"members":1,"sources":1}}],"next":null}}"#);
+        let hit = format!(
+            r#"{{"hits":[{{"name":"{name}","content":{{"file_bytes":1,"root":null,"is_folder":false}},"members":1,"sources":1}}],"next":null}}"#
+        );
         let index = hostile(Kind::Search, (Kind::Found, hit));
         let mut bob = bob(&index, &[]);
         assert!(bob.ask("sch x").is_empty(), "{name}");
@@ -85,7 +86,7 @@ fn an_address_that_is_no_peers_is_never_connected_to() {
     for address in
         ["127.0.0.1:80", "224.0.0.1:5000", "255.255.255.255:5000", "0.0.0.0:5000", "[::]:5000", "127.0.0.1:0"]
     {
-        let index = hostile(Kind::Locate, (Kind::Located, located(address, &access)));
+        let index = naming_sources(located(address, &access));
         let mut bob = bob(&index, &[]);
         assert!(bob.ask("get x").is_empty());
         bob.wait_for_stderr("the server answers with what is no answer");
@@ -95,23 +96,40 @@ fn an_address_that_is_no_peers_is_never_connected_to() {
 /// BT-4.3-5: an index that says of a source that it is an original one doesn't bring a name over the network in clear.
 #[test]
 fn a_source_elsewhere_is_never_asked_in_clear() {
-    let index = hostile(Kind::Locate, (Kind::Located, located("192.0.2.7:22222", "null")));
+    let index = naming_sources(located("192.0.2.7:22222", "null"));
     let mut bob = bob(&index, &[]);
     assert!(bob.ask("get x").is_empty());
     bob.wait_for_stderr("eve at 192.0.2.7:22222: it speaks the original's format only, in clear");
     assert_eq!(bob.ask("lap"), ["No active peers"], "and it goes on");
 }
 
+/// A framed index that knows a name in the original's format, and these sources of it.
+fn naming_sources(located: String) -> SealedIndex {
+    let content = r#"{"file_bytes":null,"root":null,"is_folder":false}"#;
+    let hit = format!(r#"{{"name":"x","content":{content},"members":1,"sources":1}}"#);
+    let found = format!(r#"{{"hits":[{hit}],"next":null}}"#);
+    SealedIndex::start(move |request| match request.kind() {
+        Kind::Search => Answer::Json(Kind::Found, found.clone()),
+        Kind::Locate => Answer::Json(Kind::Located, located.clone()),
+        _ => Answer::Honest,
+    })
+}
+
 fn located(address: &str, access: &str) -> String {
-    let source = format!(r#"{{"member":"eve","address":"{address}","file_bytes":1,"access":{access}}}"#);
+    let source = format!(
+        r#"{{"member":"eve","address":"{address}","content":{{"file_bytes":1,"root":null,"is_folder":false}},"access":{access}}}"#
+    );
     format!(r#"{{"members":1,"sources":[{source}],"next":null}}"#)
 }
 
 /// BT-2.5-2: an index that leads in circles is told so, and left.
 #[test]
 fn pages_that_lead_back_are_no_answer() {
-    let hit = r#"{"name":"a","file_bytes":1,"members":1,"sources":1}"#;
-    let page = format!(r#"{{"hits":[{hit}],"next":{{"name":"a","file_bytes":1}}}}"#);
+    let hit =
+        r#"{"name":"a","content":{"file_bytes":1,"root":null,"is_folder":false},"members":1,"sources":1}"#;
+    let page = format!(
+        r#"{{"hits":[{hit}],"next":{{"name":"a","content":{{"file_bytes":1,"root":null,"is_folder":false}}}}}}"#
+    );
     let index = hostile(Kind::Search, (Kind::Found, page));
     let mut bob = bob(&index, &[]);
     assert!(bob.ask("sch a").is_empty());
@@ -171,7 +189,7 @@ fn a_refused_enrolment_leaves_nothing_pinned() {
     }
 }
 
-/// BT-4.3-4, BT-3.4-2: a hostile legacy index lists what it likes; the file still lands in the folder.
+/// BT-4.3-4, BT-3.5-7: a hostile legacy index lists what it likes; the file still lands in the folder.
 #[test]
 fn a_hostile_legacy_index_shows_nothing_dangerous_and_leads_nowhere() {
     let source = Source::start(1, answer_with(b"evil".to_vec()));

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use bittrickle_peer::net::{DownloadError, Progress, SourceAt, download};
+use bittrickle_peer::net::{LegacyDownloadError, download_legacy};
 use bittrickle_peer::share::Folder;
 use bittrickle_peer::transfer::Deadlines;
 use sha2::{Digest as _, Sha256};
@@ -79,7 +79,7 @@ fn hostile_labels() -> Vec<String> {
     labels
 }
 
-/// BT-3.4-2, over TCP and into a folder, as a hostile legacy index and source would have it.
+/// BT-3.5-7, over TCP and into a folder, as a hostile legacy index and source would have it.
 #[test]
 fn no_label_leads_out_of_the_folder() {
     let outside = tempfile::tempdir().unwrap();
@@ -96,13 +96,13 @@ fn no_label_leads_out_of_the_folder() {
     let mut fetched = 0;
     for label in &labels {
         let source = Source::start(1, answer_with(b"evil".to_vec()));
-        let at = SourceAt { member: None, address: source.address, access: None };
-        let progress = Progress::default();
-        let result = runtime.block_on(download(&at, label, None, &folder, &Deadlines::default(), &progress));
+        let (deadlines, bytes) = (Deadlines::default(), Arc::default());
+        let downloading = download_legacy(source.address, label, &folder, &deadlines, &bytes);
+        let result = runtime.block_on(downloading);
         match result {
             Ok(_) => fetched += 1,
             // A name with white space, or of a thousand bytes, can't be asked for; one that is there stays.
-            Err(DownloadError::LegacyName(_) | DownloadError::Folder(_)) => {
+            Err(LegacyDownloadError::Name(_) | LegacyDownloadError::Folder(_)) => {
                 drop(std::net::TcpStream::connect(source.address));
             }
             Err(error) => panic!("{label:?}: {error}"),

@@ -1,5 +1,6 @@
 //! The index, asked at invented times by invented devices from invented addresses (BT-2.2 to BT-2.10).
 
+mod contents;
 mod pages;
 mod publications;
 mod queries;
@@ -19,7 +20,7 @@ use bittrickle_wire::messages::{
 };
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
-    DatagramCodec, Encoding, FileBytes, FileName, Frame, Hex64, HexBytes, MemberName, Message, legacy,
+    DatagramCodec, Encoding, FileBytes, Frame, Hex64, HexBytes, MemberName, Message, Target, legacy,
 };
 use bytes::BytesMut;
 use tokio_util::codec::Encoder as _;
@@ -48,8 +49,8 @@ struct Made {
 }
 
 impl Tickets for Made {
-    fn issue(&self, source: &PublicKey, requester: &PublicKey, name: &FileName) -> Option<Ticket> {
-        (!self.strangers.contains(source)).then(|| ticket(source, requester, name))
+    fn issue(&self, source: &PublicKey, requester: &PublicKey, target: &Target) -> Option<Ticket> {
+        (!self.strangers.contains(source)).then(|| ticket(source, requester, target))
     }
 }
 
@@ -154,7 +155,12 @@ impl World {
         let found = self.search(device, text);
         let hits = found.hits.iter();
         hits.map(|hit| {
-            (hit.name.as_str().to_owned(), hit.file_bytes.map(FileBytes::bytes), hit.members, hit.sources)
+            (
+                hit.name.as_str().to_owned(),
+                hit.content.file_bytes.map(FileBytes::bytes),
+                hit.members,
+                hit.sources,
+            )
         })
         .collect()
     }
@@ -192,7 +198,7 @@ impl World {
     /// What it takes this device to fetch a name from that one.
     fn access(&self, source: u16, requester: u16, name: &str) -> Option<Access> {
         let (device, requester) = (key(source), key(requester));
-        Some(Access { device, ticket: ticket(&device, &requester, &samples::name(name)) })
+        Some(Access { device, ticket: ticket(&device, &requester, &Target::Name(samples::name(name))) })
     }
 
     /// What a legacy client at this address is answered, in Python's print. Everybody's password is `pw`.
@@ -256,8 +262,8 @@ fn key(device: u16) -> PublicKey {
 }
 
 /// A ticket that no other source, requester or name has.
-fn ticket(source: &PublicKey, requester: &PublicKey, name: &FileName) -> Ticket {
-    let text = format!("{source} {requester} {}", name.as_str());
+fn ticket(source: &PublicKey, requester: &PublicKey, target: &Target) -> Ticket {
+    let text = format!("{source} {requester} {target}");
     Ticket(HexBytes(*blake3::hash(text.as_bytes()).as_bytes()))
 }
 

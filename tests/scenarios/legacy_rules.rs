@@ -16,7 +16,7 @@ use bittrickle_server::sealing;
 use bittrickle_tests::samples;
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
-use bittrickle_wire::{Encoding, FileName, Hex64, HexBytes, MemberName};
+use bittrickle_wire::{Encoding, Hex64, HexBytes, MemberName, Target};
 use bytes::BytesMut;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ struct World {
 struct AnyTicket;
 
 impl Tickets for AnyTicket {
-    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
+    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &Target) -> Option<Ticket> {
         Some(Ticket(HexBytes([0; 32])))
     }
 }

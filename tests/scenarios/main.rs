@@ -4,6 +4,7 @@
 mod attacks;
 mod channel;
 mod command_line;
+mod folders;
 mod framing;
 mod fuzz_corpora;
 mod hostile_index;
@@ -24,6 +25,7 @@ mod session;
 mod sharing;
 mod source;
 mod specification;
+mod transfers;
 mod uploads;
 mod values;
 mod vectors;

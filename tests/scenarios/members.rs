@@ -13,8 +13,8 @@ use bittrickle_tests::peer::Peer;
 use bittrickle_tests::process::Process;
 use bittrickle_tests::server::Server;
 use bittrickle_tests::wait::{PATIENCE, wait_until};
-use bittrickle_wire::messages::{Heartbeat, Hit, Locate, RefusalCode, Reply, Request, Search};
-use bittrickle_wire::{Encoding, FileName, Query};
+use bittrickle_wire::messages::{Filter, Heartbeat, Hit, Locate, RefusalCode, Reply, Request, Search};
+use bittrickle_wire::{Encoding, Query, Root, Target};
 use rustix::process::{Signal, Uid};
 
 use crate::programs;
@@ -33,7 +33,7 @@ fn ask(client: &mut Client, request: Request) -> Reply {
 
 /// What a client finds of this name.
 fn hits(client: &mut Client, text: &str) -> Vec<Hit> {
-    let search = Search { text: Query::new(text).unwrap(), after: None };
+    let search = Search { text: Query::new(text).unwrap(), filter: Filter::default(), after: None };
     match ask(client, Request::Search(search)) {
         Reply::Found(found) => found.hits.into_vec(),
         other => panic!("{other:?}"),
@@ -41,8 +41,8 @@ fn hits(client: &mut Client, text: &str) -> Vec<Hit> {
 }
 
 /// How many sources a client is sent to.
-fn sources(client: &mut Client, name: &str) -> usize {
-    let locate = Locate { name: FileName::new(name).unwrap(), after: None };
+fn sources(client: &mut Client, bytes: &[u8]) -> usize {
+    let locate = Locate { target: Target::Root(Root::of(bytes)), after: None };
     match ask(client, Request::Locate(locate)) {
         Reply::Located(located) => located.sources.len(),
         other => panic!("{other:?}"),
@@ -104,7 +104,7 @@ fn every_command_does_the_same_whether_the_server_runs_or_not() {
         let listed = server.admin(&["user", "list", "--json"], "").stdout;
         let listed: Vec<serde_json::Value> = serde_json::from_slice(&listed).unwrap();
         let names: Vec<_> = listed.iter().map(|row| row["member"].as_str().unwrap()).collect();
-        assert_eq!(names, ["alice", "bob", "carol", "erik", "frida"]);
+        assert_eq!(names, ["alice", "bob", "carol", "dave", "erik", "frida"]);
     }
     let key = running.invite().key;
     let invite = format!("bt://{}/{key}\n", running.address());
@@ -141,11 +141,11 @@ fn a_disabled_member_is_out_at_once_and_back_when_enabled() {
     let mut bob = Client::log_in(&server, "bob", "builder", 40_001);
     alice.write("notes.txt", b"x");
     alice.ask("pub notes.txt");
-    assert_eq!((hits(&mut bob, "notes")[0].sources, sources(&mut bob, "notes.txt")), (1, 1));
+    assert_eq!((hits(&mut bob, "notes")[0].sources, sources(&mut bob, b"x")), (1, 1));
 
     assert!(server.admin(&["user", "disable", "alice"], "").status.success());
     let disabled = Instant::now();
-    assert_eq!((hits(&mut bob, "notes")[0].sources, sources(&mut bob, "notes.txt")), (0, 0));
+    assert_eq!((hits(&mut bob, "notes")[0].sources, sources(&mut bob, b"x")), (0, 0));
     for request in [Request::Heartbeat(Heartbeat {}), login(40_000)] {
         assert!(refused_with(&ask(&mut tablet, request), RefusalCode::NOT_ENROLLED));
     }
@@ -189,7 +189,7 @@ fn a_revoked_device_is_out_and_the_members_others_are_not() {
     let revoked = server.admin(&["device", "revoke", &others[0][..9]], "");
     let revoked_at = Instant::now();
     assert_eq!(stdout(&revoked), format!("revoked {} of alice\n", others[0]));
-    assert_eq!((hits(&mut bob, "notes")[0].sources, sources(&mut bob, "notes.txt")), (0, 0));
+    assert_eq!((hits(&mut bob, "notes")[0].sources, sources(&mut bob, b"x")), (0, 0));
     assert_ended(alice, revoked_at);
     assert!(matches!(ask(&mut tablet, login(40_000)), Reply::LoggedIn(_)));
     assert_eq!(server.admin(&["device", "revoke", &others[0]], "").status.code(), Some(3));

@@ -17,14 +17,15 @@ mod vectors;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use bittrickle_wire::messages::{Content, Fetch, Heartbeat, LoggedIn, Login, Reply, Request};
+use bittrickle_wire::messages::{Described, Fetch, Heartbeat, LoggedIn, Login, Part, Reply, Request};
 use bittrickle_wire::seal::{
     Accept, Accepting, CookieKeys, Datagram, DatagramSession, Hello, Initiate, Initiating, KEY_BYTES,
     NONCE_BYTES, OpenError, Opened, PublicKey, Retry, SealedCodec, SecretKey, SessionKeys, StreamAccepting,
     StreamInitiating, Ticket,
 };
 use bittrickle_wire::{
-    Encoding, FileBytes, FileName, Frame, FramingError, Hex64, HexBytes, Message, Received, TransferPort,
+    Encoding, FileBytes, FileName, Frame, FramingError, Hex64, HexBytes, Message, Received, Target,
+    TransferPort,
 };
 use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder as _, Encoder as _};
@@ -168,8 +169,8 @@ fn begin_stream(name: &str) -> (StreamInitiating, Bytes) {
 }
 
 fn begin_stream_to(provider: &PublicKey, name: &str, ephemeral: u8) -> (StreamInitiating, Bytes) {
-    let name = FileName::new(name).unwrap();
-    StreamInitiating::new(&fetcher_secret(), provider, &opaque_ticket(), &name, bytes_from(ephemeral))
+    let target = Target::Name(FileName::new(name).unwrap());
+    StreamInitiating::new(&fetcher_secret(), provider, &opaque_ticket(), &target, bytes_from(ephemeral))
 }
 
 fn accept_stream(initiate: &[u8]) -> StreamAccepting {
@@ -207,12 +208,14 @@ fn heartbeat(request_id: u32) -> Frame {
     frame(request_id, Message::Request(Request::Heartbeat(Heartbeat {})))
 }
 
-fn fetch(name: &str) -> Frame {
-    frame(1, Message::Fetch(Fetch { name: FileName::new(name).unwrap() }))
+fn fetch() -> Frame {
+    frame(1, Message::Fetch(Fetch { part: Part::PIECES, first: 0, count: 1 }))
 }
 
-fn content(file_bytes: u64) -> Frame {
-    frame(1, Message::Content(Content { file_bytes: FileBytes::new(file_bytes).unwrap() }))
+fn described(file_bytes: u64) -> Frame {
+    let file_bytes = FileBytes::new(file_bytes).unwrap();
+    let described = Described { file_bytes, root: None, manifest_bytes: None, is_complete: true };
+    frame(1, Message::Described(described))
 }
 
 fn data(bytes: &'static [u8]) -> Frame {

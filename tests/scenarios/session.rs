@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use bittrickle_peer::channel::ChannelError;
 use bittrickle_peer::session::{CallError, Event, Output, Rhythm, Session};
 use bittrickle_server::index::{Caller, Index, Limits, Tickets};
+use bittrickle_tests::samples;
 use bittrickle_tests::samples::login;
 use bittrickle_wire::messages::{
-    Heartbeat, ListFiles, Offer, Publish, RefusalCode, Refused, Reply, Request, Search, Unpublish,
+    Filter, Heartbeat, ListFiles, Publish, RefusalCode, Refused, Reply, Request, Search, Unpublish,
 };
 use bittrickle_wire::seal::{PublicKey, Ticket};
-use bittrickle_wire::{
-    Encoding, FileBytes, FileName, Frame, Hex64, List, MemberName, Message, Query, Received,
-};
+use bittrickle_wire::{Encoding, FileName, Frame, Hex64, List, MemberName, Message, Query, Received, Target};
 
 /// A session and an index, and the network between them: a list that a test may drop or delay.
 struct World {
@@ -33,7 +32,7 @@ struct World {
 struct NoTickets;
 
 impl Tickets for NoTickets {
-    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
+    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &Target) -> Option<Ticket> {
         None
     }
 }
@@ -123,12 +122,12 @@ impl World {
 }
 
 fn publish(name: &str) -> Request {
-    let offer = Offer { name: FileName::new(name).unwrap(), file_bytes: FileBytes::new(1).unwrap() };
+    let offer = samples::offer(name, 1);
     Request::Publish(Publish { files: List::new(vec![offer]).unwrap() })
 }
 
 fn search() -> Request {
-    Request::Search(Search { text: Query::new("x").unwrap(), after: None })
+    Request::Search(Search { text: Query::new("x").unwrap(), filter: Filter::default(), after: None })
 }
 
 /// BT-2.2-2

@@ -9,11 +9,12 @@ use bittrickle_tests::client::{Client, login};
 use bittrickle_tests::sealed_stream::SealedStream;
 use bittrickle_tests::server::Server;
 use bittrickle_tests::wait::{PATIENCE, wait_for};
-use bittrickle_wire::messages::{Content, Done, Offer, Publish, Reply, Request};
+use bittrickle_wire::content::chaining_value;
+use bittrickle_wire::limits::PIECE_BYTES;
+use bittrickle_wire::messages::{Described, Fetch, Offer, Part, Publish, Renewed, Reply, Request};
 use bittrickle_wire::seal::SecretKey;
-use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, FrameCodec, List, Message};
-use bytes::{Bytes, BytesMut};
-use tokio_util::codec::Encoder as _;
+use bittrickle_wire::{Encoding, FileBytes, FileName, Frame, List, Message, Root, Target};
+use bytes::Bytes;
 
 /// A listener on a free port, and the thread that serves it.
 pub(crate) struct Source {
@@ -64,59 +65,74 @@ pub(crate) fn answer_with(bytes: Vec<u8>) -> impl FnMut(TcpStream) + Send + 'sta
     }
 }
 
-/// Lets a peer in as the owner of `device`, takes its `Fetch`, answers as it is told, and ends the stream.
-pub(crate) fn answer_sealed(
+/// Lets a peer in as the owner of `device`, and answers each request about this content as an honest source would, after
+/// `twist` has had its way with the answer. `None` from it ends the connection.
+pub(crate) fn serve_content(
     device: SecretKey,
-    mut answer: impl FnMut(&mut SealedStream) + Send + 'static,
+    bytes: Vec<u8>,
+    mut twist: impl FnMut(&Message, Vec<Message>) -> Option<Vec<Message>> + Send + 'static,
 ) -> impl FnMut(TcpStream) + Send + 'static {
     move |stream| {
         let (mut stream, opening) = SealedStream::accept(stream, &device);
-        let fetch = stream.receive().expect("a request");
-        assert_eq!(fetch.request_id, 1);
-        let Message::Fetch(fetch) = fetch.message else { panic!("{fetch:?}") };
-        assert_eq!(fetch.name.as_str(), opening.name, "BT-6.6-6");
-        answer(&mut stream);
-        // As above.
-        let _ = stream.stream().shutdown(Shutdown::Write);
-        let _ = stream.stream().read(&mut [0]);
-    }
-}
-
-/// Each message as the text of a record, with the request id that our peer uses for its one `Fetch`.
-pub(crate) fn texts(messages: Vec<Message>) -> Vec<Vec<u8>> {
-    let text = |message| {
-        let mut bytes = BytesMut::new();
-        let frame = Frame { request_id: 1, encoding: Encoding::Bincode, message };
-        FrameCodec::for_content().encode(frame, &mut bytes).unwrap();
-        bytes.to_vec()
-    };
-    messages.into_iter().map(text).collect()
-}
-
-/// Answers with these messages.
-pub(crate) fn say(messages: Vec<Message>) -> impl FnMut(&mut SealedStream) + Send + 'static {
-    let texts = texts(messages);
-    move |stream| {
-        for text in &texts {
-            // The other side may close before it has read everything.
-            let _ = stream.send_text(text);
+        assert_eq!(opening.target, Target::Root(Root::of(&bytes)).to_string(), "BT-6.6-6");
+        while let Some(Frame { request_id, encoding, message }) = stream.receive() {
+            let Some(answers) = twist(&message, honest(&bytes, &message)) else { return };
+            for message in answers {
+                let raw = matches!(message, Message::Data(_));
+                let encoding = if raw { Encoding::Raw } else { encoding };
+                // The other side may have had enough.
+                if stream.send(Frame { request_id, encoding, message }).is_err() {
+                    return;
+                }
+            }
         }
     }
 }
 
-pub(crate) fn content(file_bytes: u64) -> Message {
-    Message::Content(Content { file_bytes: FileBytes::new(file_bytes).unwrap() })
+/// No twist at all.
+pub(crate) fn as_it_is(_: &Message, answers: Vec<Message>) -> Option<Vec<Message>> {
+    Some(answers)
 }
 
-pub(crate) fn data(bytes: usize) -> Message {
-    Message::Data(Bytes::from(vec![b'x'; bytes]))
+/// What an honest source of this content answers.
+fn honest(bytes: &[u8], request: &Message) -> Vec<Message> {
+    let pieces: Vec<&[u8]> = bytes.chunks(PIECE_BYTES).collect();
+    match request {
+        Message::Describe(_) => vec![Message::Described(Described {
+            file_bytes: FileBytes::new(bytes.len() as u64).unwrap(),
+            root: Some(Root::of(bytes)),
+            manifest_bytes: None,
+            is_complete: true,
+        })],
+        Message::Fetch(Fetch { part: Part::OUTLINE, first, count }) => {
+            let (first, count) = (*first as usize, *count as usize);
+            let value = |n: usize| chaining_value((n * PIECE_BYTES) as u64, pieces[n]);
+            data(&(first..first + count).flat_map(value).collect::<Vec<u8>>())
+        }
+        Message::Fetch(Fetch { part: Part::PIECES, first, count }) => {
+            data(&pieces[*first as usize..(*first + *count) as usize].concat())
+        }
+        Message::Renew(_) => vec![Message::Renewed(Renewed {})],
+        other => panic!("{other:?} is not asked of a source that has everything"),
+    }
 }
 
-pub(crate) fn done() -> Message {
-    Message::Done(Done {})
+/// Bytes, as frames.
+pub(crate) fn data(bytes: &[u8]) -> Vec<Message> {
+    bytes.chunks(65_280).map(|bytes| Message::Data(Bytes::copy_from_slice(bytes))).collect()
 }
 
-/// A member with this device, whose file server is said to be at `source`, and who has published `name`. Stays online
+/// Bytes that don't repeat themselves from piece to piece.
+pub(crate) fn content(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let next = std::iter::repeat_with(move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    });
+    next.take(bytes).collect()
+}
+
+/// A member with this device, whose file server is said to be at `source`, and who has published this content. Stays online
 /// while it lives, for as long as a session lasts without heartbeats.
 pub(crate) fn publish_at(
     server: &Server,
@@ -124,21 +140,22 @@ pub(crate) fn publish_at(
     device: &SecretKey,
     source: SocketAddr,
     name: &str,
+    bytes: &[u8],
 ) -> Client {
     let mut client = Client::log_in_with(server, device.clone(), member.0, member.1, source.port());
-    publish(&mut client, name);
+    let file_bytes = FileBytes::new(bytes.len() as u64).unwrap();
+    let root = Some(Root::of(bytes));
+    publish(&mut client, Offer { name: FileName::new(name).unwrap(), file_bytes, root, is_folder: false });
     client
 }
 
-/// The same for a member who is there already.
-pub(crate) fn move_to(client: &mut Client, source: SocketAddr, name: &str) {
+/// The same member's peer, somewhere else.
+pub(crate) fn move_to(client: &mut Client, source: SocketAddr) {
     let reply = client.ask(Encoding::Bincode, login(source.port()));
     assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
-    publish(client, name);
 }
 
-fn publish(client: &mut Client, name: &str) {
-    let offer = Offer { name: FileName::new(name).unwrap(), file_bytes: FileBytes::new(5).unwrap() };
+pub(crate) fn publish(client: &mut Client, offer: Offer) {
     let publish = Publish { files: List::new(vec![offer]).unwrap() };
     let reply = client.ask(Encoding::Bincode, Request::Publish(publish));
     assert!(matches!(reply, Reply::Published(_)), "{reply:?}");

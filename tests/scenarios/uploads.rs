@@ -11,9 +11,11 @@ use bittrickle_tests::noise::secret_key;
 use bittrickle_tests::peer::Peer;
 use bittrickle_tests::sealed_index::SealedIndex;
 use bittrickle_tests::sealed_stream::SealedStream;
-use bittrickle_wire::messages::{Heartbeat, RefusalCode, Reply, Request, Versions};
+use bittrickle_wire::messages::{
+    AskHave, Describe, Fetch, Heartbeat, Part, RefusalCode, Reply, Request, Versions,
+};
 use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
-use bittrickle_wire::{Encoding, Frame, Message};
+use bittrickle_wire::{Encoding, Frame, Message, Root, Target};
 
 use crate::programs;
 
@@ -44,27 +46,40 @@ impl Sharing {
     }
 
     fn ticket(&self, name: &str, ends_in_ms: i64) -> Ticket {
-        self.index.ticket("alice", &self.device.public(), name, ends_in_ms)
+        self.index.ticket("alice", &self.device.public(), &self.target(name), ends_in_ms)
     }
 
     fn connect(&self) -> TcpStream {
         connect_from(Ipv4Addr::LOCALHOST, self.address)
     }
 
-    /// A connection of a device of its own, with a good ticket for this name.
+    /// The target that stands for what is shared under this name: its root, or the name where nothing is.
+    fn target(&self, name: &str) -> String {
+        match std::fs::read(self.alice.path(name)) {
+            Ok(bytes) if bytes.len() < 1 << 26 => Target::Root(Root::of(&bytes)).to_string(),
+            Ok(_) | Err(_) => format!("name:{name}"),
+        }
+    }
+
+    /// A connection of a device of its own, with a good ticket for what this name stands for.
     fn enter(&self, name: &str) -> SealedStream {
         self.enter_as(&secret_key(), name).expect("the ticket is good")
     }
 
     /// A connection of this device with a good ticket, unless it is closed without a byte.
     fn enter_as(&self, device: &SecretKey, name: &str) -> Option<SealedStream> {
-        let ticket = self.index.ticket("alice", &device.public(), name, LIFE_MS);
-        self.show(device, &ticket, name)
+        let target = self.target(name);
+        let ticket = self.index.ticket("alice", &device.public(), &target, LIFE_MS);
+        self.show_for(device, &ticket, &target)
     }
 
     /// A connection with whatever ticket, unless it is closed without a byte.
     fn show(&self, device: &SecretKey, ticket: &Ticket, name: &str) -> Option<SealedStream> {
-        SealedStream::begin(self.connect(), device, &self.provider, ticket, name)
+        self.show_for(device, ticket, &self.target(name))
+    }
+
+    fn show_for(&self, device: &SecretKey, ticket: &Ticket, target: &str) -> Option<SealedStream> {
+        SealedStream::begin(self.connect(), device, &self.provider, ticket, target)
     }
 
     /// What `status` says about those who weren't let in.
@@ -109,70 +124,137 @@ fn rest_of(stream: &mut TcpStream) -> Vec<u8> {
     rest
 }
 
-/// BT-3.1-2, BT-3.3-1, BT-1.2-2, BT-1.2-3, BT-6.6-1, BT-6.6-3
+/// All bytes that answer a `Fetch`, as many as these.
+fn bytes_of(stream: &mut SealedStream, id: u32, bytes: usize) -> Vec<u8> {
+    let mut received = Vec::new();
+    while received.len() < bytes {
+        let frame = stream.receive().expect("more is to come");
+        assert_eq!(frame.request_id, id);
+        let Message::Data(data) = frame.message else { panic!("{:?}", frame.message) };
+        assert!((1..=65_280).contains(&data.len()));
+        received.extend_from_slice(&data);
+    }
+    assert_eq!(received.len(), bytes);
+    received
+}
+
+/// BT-3.2-2, BT-3.3-1, BT-1.2-2, BT-1.2-3, BT-6.6-1, BT-6.6-3
 #[test]
 fn fetches_on_one_connection_are_answered_one_after_the_other() {
-    let big = vec![7; 200_000];
-    let sharing = Sharing::start(&[("small", b"abc"), ("big", &big), ("empty", b"")]);
-    for (name, expected) in [("small", &b"abc"[..]), ("big", &big), ("empty", b"")] {
+    let big: Vec<u8> = (0..3_000_000_u32).map(|i| (i / 7) as u8).collect();
+    let sharing = Sharing::start(&[("small", b"abc"), ("big", &big)]);
+    for (name, expected) in [("small", &b"abc"[..]), ("big", &big)] {
         let mut stream = sharing.enter(name);
+        let pieces = expected.len().div_ceil(1 << 20) as u32;
         for id in [5, 6, 7] {
-            stream.fetch(id, Encoding::Json, name).unwrap();
+            stream.fetch(id, Encoding::Json, 0, pieces).unwrap();
         }
         for id in [5, 6, 7] {
-            let mut bytes = Vec::new();
-            loop {
-                let frame = stream.receive().unwrap();
-                assert_eq!(frame.request_id, id);
-                match frame.message {
-                    Message::Content(content) => {
-                        assert_eq!(frame.encoding, Encoding::Json);
-                        assert_eq!(content.file_bytes.bytes(), expected.len() as u64);
-                    }
-                    Message::Data(data) => {
-                        assert!((1..=65_280).contains(&data.len()));
-                        bytes.extend_from_slice(&data);
-                    }
-                    Message::Done(_) => break,
-                    other => panic!("{other:?}"),
-                }
-            }
-            assert_eq!(bytes, expected);
+            assert_eq!(bytes_of(&mut stream, id, expected.len()), expected);
         }
+        stream.fetch(8, Encoding::Bincode, pieces - 1, 1).unwrap();
+        let last = &expected[(pieces as usize - 1) << 20..];
+        assert_eq!(bytes_of(&mut stream, 8, last.len()), last);
     }
 }
 
-/// BT-3.1-1, BT-3.2-1, BT-1.6-1, BT-1.6-2
+/// BT-3.2-3, BT-3.2-4, BT-3.2-5, BT-5.3-4: what is no range of it is refused, and the connection goes on.
+#[test]
+fn a_content_is_described_and_only_its_ranges_are_sent() {
+    let big = vec![7; (2 << 20) + 5];
+    let sharing = Sharing::start(&[("big", &big)]);
+    let mut stream = sharing.enter("big");
+    let mut ask = |message| {
+        stream.send(Frame { request_id: 1, encoding: Encoding::Json, message }).unwrap();
+        stream.receive().expect("an answer").message
+    };
+    let Message::Described(described) = ask(Message::Describe(Describe {})) else { panic!() };
+    assert_eq!(described.file_bytes.bytes(), big.len() as u64);
+    assert_eq!(described.root, Some(Root::of(&big)));
+    assert!(described.is_complete && described.manifest_bytes.is_none());
+    let Message::Have(have) = ask(Message::AskHave(AskHave { first: 0 })) else { panic!() };
+    assert_eq!((have.first, have.bitmap.as_bytes()), (0, &[0b111][..]));
+    let Message::Have(have) = ask(Message::AskHave(AskHave { first: 4_096 })) else { panic!() };
+    assert_eq!((have.first, have.bitmap.as_bytes()), (4_096, &[][..]), "past the end there is nothing");
+    let fetch = |part, first, count| Message::Fetch(Fetch { part, first, count });
+    for wrong in [
+        Message::AskHave(AskHave { first: 8 }),
+        fetch(Part::PIECES, 0, 0),
+        fetch(Part::PIECES, 0, 4),
+        fetch(Part::PIECES, 3, 1),
+        fetch(Part::PIECES, u32::MAX, u32::MAX),
+        fetch(Part::OUTLINE, 0, 4),
+        fetch(Part::OUTLINE, 0, 0),
+        fetch(Part::MANIFEST, 0, 1),
+        fetch(Part(9), 0, 1),
+    ] {
+        let Message::Reply(Reply::Refused(refused)) = ask(wrong.clone()) else { panic!("{wrong:?}") };
+        assert_eq!(refused.code, RefusalCode::MALFORMED, "{wrong:?}");
+    }
+    let Message::Data(outline) = ask(fetch(Part::OUTLINE, 0, 3)) else { panic!() };
+    let (values, _) = outline.as_chunks();
+    assert_eq!(bittrickle_wire::content::merge(values), Root::of(&big), "BT-3.1-6, BT-3.1-7");
+}
+
+/// BT-3.4-4, BT-3.1-5: by a name, each piece is followed by its chaining value.
+#[test]
+fn a_piece_that_is_fetched_by_name_comes_with_its_value() {
+    let big = vec![9; (1 << 20) + 100];
+    let sharing = Sharing::start(&[("big", &big), ("small", b"abc")]);
+    for (name, bytes) in [("big", &big[..]), ("small", b"abc")] {
+        let target = format!("name:{name}");
+        let ticket = sharing.index.ticket("alice", &sharing.device.public(), &target, LIFE_MS);
+        let mut stream = sharing.show_for(&sharing.device, &ticket, &target).unwrap();
+        let pieces: Vec<&[u8]> = bytes.chunks(1 << 20).collect();
+        stream.fetch(1, Encoding::Bincode, 0, pieces.len() as u32).unwrap();
+        let received = bytes_of(&mut stream, 1, bytes.len() + 32 * pieces.len());
+        let mut expected = Vec::new();
+        for (number, piece) in pieces.iter().enumerate() {
+            expected.extend_from_slice(piece);
+            match pieces.len() {
+                1 => expected.extend_from_slice(Root::of(piece).as_bytes()),
+                _ => expected.extend(bittrickle_wire::content::chaining_value((number as u64) << 20, piece)),
+            }
+        }
+        assert!(received == expected, "{name}");
+        stream.send(fetch_outline(2)).unwrap();
+        assert_eq!(refusal(stream.receive()), RefusalCode::NOT_HERE);
+    }
+}
+
+fn fetch_outline(request_id: u32) -> Frame {
+    let message = Message::Fetch(Fetch { part: Part::OUTLINE, first: 0, count: 1 });
+    Frame { request_id, encoding: Encoding::Bincode, message }
+}
+
+/// BT-3.7-1, BT-3.3-4, BT-1.6-1, BT-1.6-2
 #[test]
 fn only_what_is_published_is_served_and_refusals_keep_the_connection() {
     let mut sharing = Sharing::start(&[("shared", b"abc"), ("gone", b"x"), ("taken back", b"y")]);
     sharing.alice.write("private", b"secret");
+    let mut gone = sharing.enter("gone");
     std::fs::remove_file(sharing.alice.path("gone")).unwrap();
     assert_eq!(sharing.alice.ask("unp taken back"), ["File unpublished successfully"]);
-    let cases = [
-        ("private", RefusalCode::NOT_SHARED),
-        ("taken back", RefusalCode::NOT_SHARED),
-        ("gone", RefusalCode::UNREADABLE),
-    ];
-    for (name, code) in cases {
+    for name in ["private", "taken back"] {
         let mut stream = sharing.enter(name);
         for id in [1, 2] {
-            stream.fetch(id, Encoding::Bincode, name).unwrap();
-            assert_eq!(refusal(stream.receive()), code, "{name}");
+            stream.fetch(id, Encoding::Bincode, 0, 1).unwrap();
+            assert_eq!(refusal(stream.receive()), RefusalCode::NOT_SHARED, "{name}");
         }
     }
+    gone.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert_eq!(refusal(gone.receive()), RefusalCode::CHANGED, "BT-3.7-2");
     let mut stream = sharing.enter("shared");
     stream.send(heartbeat()).unwrap();
     assert_eq!(refusal(stream.receive()), RefusalCode::UNEXPECTED_KIND);
     stream.send_text(&[0xb7, 1, 0x77, 1, 0, 0, 0, 3, 0, 0, 0, 0]).unwrap();
     assert_eq!(refusal(stream.receive()), RefusalCode::UNKNOWN_KIND);
     let evil = br#"{"name":"../shared"}"#;
-    let head = [0xb7, 1, 0x40, 0, 0, 0, 0, 4, 0, 0, 0, evil.len() as u8];
+    let head = [0xb7, 1, 0x41, 0, 0, 0, 0, 4, 0, 0, 0, evil.len() as u8];
     stream.send_text(&[&head[..], evil].concat()).unwrap();
     assert_eq!(refusal(stream.receive()), RefusalCode::MALFORMED);
-    stream.fetch(9, Encoding::Bincode, "shared").unwrap();
-    let content = stream.receive().unwrap().message;
-    assert!(matches!(content, Message::Content(_)), "{content:?}");
+    stream.fetch(9, Encoding::Bincode, 0, 1).unwrap();
+    assert_eq!(bytes_of(&mut stream, 9, 3), b"abc");
 }
 
 /// BT-1.3-2, BT-1.7-2, BT-6.6-5: behind the handshake.
@@ -180,9 +262,9 @@ fn only_what_is_published_is_served_and_refusals_keep_the_connection() {
 fn a_stream_that_can_not_be_read_is_closed() {
     let sharing = Sharing::start(&[("shared", b"abc")]);
     let started = Instant::now();
-    let fetch = [&[0xb7, 1, 0x40, 0, 0, 0, 0, 1, 0, 0, 0, 17][..], br#"{"name":"shared"}"#].concat();
-    let huge = [0xb7, 1, 0x40, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff];
-    for text in [&b"HELLO WORLD!"[..], &huge, &fetch[..20], &[&fetch[..], b"x"].concat(), &fetch.repeat(2)] {
+    let fetch = [&[0xb7, 1, 0x41, 1, 0, 0, 0, 1, 0, 0, 0, 3][..], &[2, 0, 1]].concat();
+    let huge = [0xb7, 1, 0x41, 1, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff];
+    for text in [&b"HELLO WORLD!"[..], &huge, &fetch[..13], &[&fetch[..], b"x"].concat(), &fetch.repeat(2)] {
         let mut stream = sharing.enter("shared");
         stream.send_text(text).unwrap();
         assert_eq!(stream.receive(), None, "{text:02x?}");
@@ -199,9 +281,7 @@ fn a_stream_that_can_not_be_read_is_closed() {
     let mut stream = sharing.enter("shared");
     let record = stream.seal(&fetch);
     stream.stream().write_all(&record.repeat(2)).unwrap();
-    for _ in 0..3 {
-        assert_eq!(stream.receive().map(|frame| frame.request_id), Some(1), "the first one is answered");
-    }
+    assert_eq!(stream.receive().map(|frame| frame.request_id), Some(1), "the first one is answered");
     assert_eq!(stream.receive(), None);
     let mut stream = sharing.enter("shared");
     stream.stream().write_all(&[0xb7, 1, 0x03, 2, 0, 0, 0, 0, 0, 0, 0xff, 0xff]).unwrap();
@@ -260,23 +340,22 @@ fn nothing_is_taken_in_clear_from_another_machine() {
     );
 }
 
-/// BT-3.3-2: a file that shrinks while it is sent is not completed.
+/// BT-3.3-2, BT-3.7-2, BT-3.7-3: what isn't the file that was hashed is never sent, and hashed again.
 #[test]
-fn a_file_that_shrinks_while_it_travels_is_never_called_done() {
-    let sharing = Sharing::start(&[("big", &vec![1; 8_000_000])]);
+fn a_file_that_changes_while_it_is_served_is_refused_and_published_anew() {
+    let sharing = Sharing::start(&[("big", &vec![1; 3 << 20])]);
     let mut stream = sharing.enter("big");
-    stream.fetch(1, Encoding::Bincode, "big").unwrap();
-    let content = stream.receive().unwrap();
-    assert!(matches!(content.message, Message::Content(_)));
+    stream.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert_eq!(bytes_of(&mut stream, 1, 1 << 20), vec![1; 1 << 20]);
     std::fs::File::options().write(true).open(sharing.alice.path("big")).unwrap().set_len(10).unwrap();
-    let mut bytes = 0;
-    while let Some(frame) = stream.receive() {
-        match frame.message {
-            Message::Data(data) => bytes += data.len(),
-            // Fast enough to have been read before it shrank: then all of it was sent.
-            Message::Done(_) => return assert_eq!(bytes, 8_000_000),
-            other => panic!("{other:?}"),
-        }
+    for piece in [1, 2] {
+        stream.fetch(2, Encoding::Bincode, piece, 1).unwrap();
+        assert_eq!(refusal(stream.receive()), RefusalCode::CHANGED);
     }
-    assert!(bytes < 8_000_000);
+    sharing.alice.wait_for_stderr("big has changed on disk; it is hashed and published anew");
+    let hashed = sharing.alice.wait_for_stderr("big is hashed: ");
+    assert!(hashed.ends_with(&Root::of(&[1; 10]).to_string()), "{hashed}");
+    let mut stream = sharing.enter("big");
+    stream.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert_eq!(bytes_of(&mut stream, 1, 10), [1; 10]);
 }

@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 
 use bittrickle_tests::samples;
 use bittrickle_wire::messages::{
-    Content, Enrol, Fetch, Files, Found, HeartbeatReply, ListPeers, Located, Login, Peers, Publish, Refused,
-    Search, SourceCursor, Unpublish,
+    Described, Enrol, Files, Filter, Found, HeartbeatReply, ListPeers, Located, Login, Peers, Publish,
+    Refused, Search, SourceCursor, Unpublish,
 };
 use bittrickle_wire::{
     Encoding, FileBytes, FileName, Frame, Hex64, Message, Password, Payload, Query, Sentence, SourceAddress,
@@ -66,11 +66,11 @@ fn a_password_is_1_to_128_bytes_and_a_query_0_to_255_without_control_characters(
         )
     };
     let query = |text: &str| {
-        let search = json!({ "text": text });
+        let search = json!({ "filter": { "is_exact": false }, "text": text });
         taken_by_all(
             Query::new(text).is_ok(),
             reads_json::<Search>(&search),
-            reads_bincode::<Search>(&[&text_bytes(text)[..], b"\0"]),
+            reads_bincode::<Search>(&[&text_bytes(text)[..], b"\0\0\0\0\0\0\0"]),
         )
     };
     assert!(query("") && !password(""));
@@ -116,13 +116,15 @@ fn a_sentence_is_0_to_200_bytes() {
 /// BT-2.1-5: as many as the table says, and no more.
 #[test]
 fn a_list_has_at_most_its_entries() {
-    let publish = |count| json!({ "files": vec![json!({ "name": "a", "file_bytes": 1 }); count] });
+    let content = json!({ "file_bytes": null, "root": null, "is_folder": false });
+    let publish = |count| json!({ "files": vec![json!({ "name": "a", "file_bytes": 1, "root": null, "is_folder": false }); count] });
     let unpublish = |count| json!({ "names": vec!["a"; count] });
-    let found = |count| json!({ "hits": vec![json!({ "name": "a", "members": 1, "sources": 1 }); count] });
-    let source = json!({ "member": "m", "address": "127.0.0.1:5000" });
+    let found = |count| json!({ "hits": vec![json!({ "name": "a", "content": content, "members": 1, "sources": 1 }); count] });
+    let source = json!({ "member": "m", "address": "127.0.0.1:5000", "content": content });
     let located = |count| json!({ "members": 1, "sources": vec![source.clone(); count] });
     let peers = |count| json!({ "members": vec![json!({ "name": "m", "sessions": 1 }); count] });
-    let files = |count| json!({ "files": vec![json!({ "name": "a", "sources": 1 }); count] });
+    let files =
+        |count| json!({ "files": vec![json!({ "name": "a", "content": content, "sources": 1 }); count] });
     for count in [0, 1, 63, 64, 65, 66, 1_000] {
         let fits = count <= 64;
         assert_eq!(reads_json::<Publish>(&publish(count)), fits, "{count}");
@@ -132,19 +134,23 @@ fn a_list_has_at_most_its_entries() {
         assert_eq!(reads_json::<Files>(&files(count)), fits, "{count}");
         assert_eq!(reads_json::<Located>(&located(count)), count <= 8, "{count}");
         let Ok(byte) = u8::try_from(count) else { continue };
-        assert_eq!(reads_bincode::<Publish>(&[&[byte], &b"\x01a\x01".repeat(count)]), fits, "{count}");
+        assert_eq!(reads_bincode::<Publish>(&[&[byte], &b"\x01a\x01\0\0".repeat(count)]), fits, "{count}");
         assert_eq!(reads_bincode::<Unpublish>(&[&[byte], &b"\x01a".repeat(count)]), fits, "{count}");
         assert_eq!(
-            reads_bincode::<Found>(&[&[byte], &b"\x01a\0\x01\x01".repeat(count), b"\0"]),
+            reads_bincode::<Found>(&[&[byte], &b"\x01a\0\0\0\x01\x01".repeat(count), b"\0"]),
             fits,
             "{count}"
         );
         assert_eq!(reads_bincode::<Peers>(&[&[byte], &b"\x01m\x01".repeat(count), b"\0"]), fits, "{count}");
-        assert_eq!(reads_bincode::<Files>(&[&[byte], &b"\x01a\0\x01".repeat(count), b"\0"]), fits, "{count}");
+        assert_eq!(
+            reads_bincode::<Files>(&[&[byte], &b"\x01a\0\0\0\x01".repeat(count), b"\0"]),
+            fits,
+            "{count}"
+        );
     }
     for count in [7, 8, 9] {
         assert_eq!(reads_json::<Located>(&located(count)), count <= 8, "{count}");
-        let source = b"\x01m\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\x01\xfb\0\x04\0\0";
+        let source = b"\x01m\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\x01\xfb\0\x04\0\0\0\0";
         let byte = u8::try_from(count).unwrap();
         assert_eq!(
             reads_bincode::<Located>(&[&[1, byte], &source.repeat(count), b"\0"]),
@@ -160,14 +166,19 @@ fn a_size_is_at_most_2_to_the_53_less_1() {
     for (bytes, fits) in [(0, true), ((1 << 53) - 1, true), (1 << 53, false), (u64::MAX, false)] {
         let written = [&[0xfd][..], &bytes.to_le_bytes()].concat();
         let binary = if bytes == 0 { &b"\0"[..] } else { &written };
-        let json = reads_json::<Content>(&json!({ "file_bytes": bytes }));
+        let rest = &[0, 0, 0][..];
+        let json = reads_json::<Described>(&described(&json!(bytes)));
         assert_eq!(
-            taken_by_all(FileBytes::new(bytes).is_ok(), json, reads_bincode::<Content>(&[binary])),
+            taken_by_all(FileBytes::new(bytes).is_ok(), json, reads_bincode::<Described>(&[binary, rest])),
             fits,
             "{bytes}"
         );
     }
-    assert!(!reads_json::<Content>(&json!({ "file_bytes": -1 })));
+    assert!(!reads_json::<Described>(&described(&json!(-1))));
+}
+
+fn described(bytes: &serde_json::Value) -> serde_json::Value {
+    json!({ "file_bytes": bytes, "root": null, "manifest_bytes": null, "is_complete": true })
 }
 
 /// BT-2.1-7
@@ -243,7 +254,6 @@ proptest! {
         hex in any::<u64>(),
     ) {
         let name = FileName::sanitized(&label);
-        assert_comes_through(&Fetch { name: name.clone() });
         assert_comes_through(&samples::offer(name.as_str(), bytes));
         assert_comes_through(&samples::hit(name.as_str(), Some(bytes), number, number / 3));
         assert_comes_through(&samples::own_file(name.as_str(), None, number));
@@ -266,7 +276,7 @@ proptest! {
             assert_comes_through(&SourceCursor { member: samples::member("m"), address });
         }
         if let Ok(text) = Query::new(&text) {
-            assert_comes_through(&Search { text, after: None });
+            assert_comes_through(&Search { text, filter: Filter::default(), after: None });
         }
     }
 }

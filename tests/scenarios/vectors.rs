@@ -80,10 +80,13 @@ fn frames_that_were_spelled_by_hand_are_among_the_vectors() {
         ("enrol", "bincode", "b7 01 13 01 656e726f 00000011 05 616c696365 0a 776f6e6465726c616e64"),
         ("heartbeat", "json", "b7 01 11 00 68656172 00000002 7b7d"),
         ("logout", "bincode", "b7 01 12 01 6c6f676f 00000000"),
-        ("content_251", "bincode", "b7 01 c0 01 636f6e74 00000003 fb fb00"),
-        ("content_65536", "bincode", "b7 01 c0 01 636f6e74 00000005 fc 00000100"),
-        ("content_2_32", "bincode", "b7 01 c0 01 636f6e74 00000009 fd 0000000001000000"),
-        ("content_250", "json", "b7 01 c0 00 636f6e74 00000012 7b2266696c655f6279746573223a3235307d"),
+        ("described_251", "bincode", "b7 01 c0 01 64657363 00000006 fb fb00 00 00 01"),
+        ("described_65536", "bincode", "b7 01 c0 01 64657363 00000008 fc 00000100 00 00 01"),
+        ("described_2_32", "bincode", "b7 01 c0 01 64657363 0000000c fd 0000000001000000 00 00 01"),
+        ("describe", "json", "b7 01 40 00 64657363 00000002 7b7d"),
+        ("fetch_pieces", "bincode", "b7 01 41 01 66657463 00000009 02 fb ffff fc 00000100"),
+        ("ask_have", "bincode", "b7 01 42 01 61736b5f 00000003 fb 0010"),
+        ("have_some", "bincode", "b7 01 c2 01 68617665 00000007 fb 0010 03 0180ff"),
         (
             "logged_in",
             "bincode",
@@ -92,7 +95,7 @@ fn frames_that_were_spelled_by_hand_are_among_the_vectors() {
         (
             "located",
             "bincode",
-            "b7 01 a3 01 6c6f6361 0000005d 02 01 03 626f62 00000000000000000000ffff7f000001 fb 50c3 01 05 \
+            "b7 01 a3 01 6c6f6361 0000005f 02 01 03 626f62 00000000000000000000ffff7f000001 fb 50c3 01 05 00 00 \
              01 101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f \
              303132333435363738393a3b3c3d3e3f404142434445464748494a4b4c4d4e4f 00",
         ),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bittrickle_wire::legacy::{PeerReply, Reply, Request, RequestKind, sentence};
-use bittrickle_wire::{FileName, MemberName, SourceAddress};
+use bittrickle_wire::{Content, FileName, MemberName, SourceAddress};
 
 use super::super::legacy_json::check_cut;
 use super::model::{Model, Session, Speaks, password_is_right};
@@ -107,17 +107,17 @@ impl Model {
         if self.publications.is_empty() {
             return Expected::Fail(sentence::NO_FILES);
         }
-        let own = self.first_published.iter().filter(|name| self.size(name, asker).is_some());
+        let own = self.first_published.iter().filter(|name| self.is_file(name, asker));
         Expected::Files(sentence::FILES_LISTED, texts(own))
     }
 
     fn legacy_pub(&mut self, asker: &MemberName, name: Option<FileName>) -> Expected {
         let Some(name) = name else { return Expected::Fail(sentence::NOT_PUBLISHED) };
-        let added = usize::from(self.size(&name, asker).is_none());
+        let added = usize::from(self.content(&name, asker).is_none());
         if self.has_no_room(asker, added) {
             return Expected::Fail(sentence::NOT_PUBLISHED);
         }
-        self.add(name, asker, None);
+        self.add(name, asker, Content::default());
         Expected::Success(sentence::PUBLISHED)
     }
 
@@ -125,7 +125,7 @@ impl Model {
         let Some(name) = name.filter(|name| self.first_published.contains(name)) else {
             return Expected::Fail(sentence::NOTHING_TO_UNPUBLISH);
         };
-        if self.size(&name, asker).is_none() {
+        if self.content(&name, asker).is_none() {
             return Expected::Fail(sentence::NOT_THE_PUBLISHER);
         }
         self.withdraw(&name, asker);
@@ -150,15 +150,21 @@ impl Model {
         let Some(name) = name.filter(|name| self.others(name, asker).count() > 0) else {
             return Expected::Fail(sentence::FILE_NOT_FOUND);
         };
-        let sessions = self.others(&name, asker).flat_map(|owner| self.sources(&name, owner));
-        let peers: Vec<PeerReply> = sessions.map(peer_reply).collect();
+        let sources = self.others(&name, asker).flat_map(|owner| self.sources(&name, owner));
+        let files = sources.filter(|(_, content)| !content.is_folder);
+        let peers: Vec<PeerReply> = files.map(|(session, _)| peer_reply(session)).collect();
         if peers.is_empty() { Expected::Fail(sentence::OWNER_NOT_ACTIVE) } else { Expected::Peer(peers) }
     }
 
-    /// Members other than the asker who have published the name.
+    /// Members other than the asker who have published a file under the name.
     fn others(&self, name: &FileName, asker: &MemberName) -> impl Iterator<Item = &MemberName> {
         let owners = self.publications.keys().filter(move |(published, _)| published == name);
-        owners.map(|(_, owner)| owner).filter(move |owner| *owner != asker)
+        owners.map(|(_, owner)| owner).filter(move |owner| *owner != asker && self.is_file(name, owner))
+    }
+
+    /// What was published last as a folder isn't there (BT-4.2-10).
+    fn is_file(&self, name: &FileName, owner: &MemberName) -> bool {
+        self.content(name, owner).is_some_and(|content| !content.is_folder)
     }
 }
 

@@ -4,14 +4,18 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `step` | bytes to steps |
-//! | `model` | what the index must answer to frames |
+//! | `tables` | what the steps choose from |
+//! | `model` | who is online and shares what, and what the index must answer to frames that change it |
+//! | `answers` | what it must answer to frames that only ask |
 //! | `legacy_model` | what it must answer to the original's datagrams |
 //! | `pages` | all pages of an answer, as one |
 
+mod answers;
 mod legacy_model;
 mod model;
 mod pages;
 mod step;
+mod tables;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,7 +26,7 @@ use bittrickle_server::index::{Caller, Index, LegacyAnswer, Tickets};
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
-    DatagramCodec, Encoding, FileName, Frame, Hex64, HexBytes, MemberName, Message, Received, legacy,
+    DatagramCodec, Encoding, Frame, Hex64, HexBytes, MemberName, Message, Received, Target, legacy,
 };
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
@@ -53,17 +57,23 @@ struct Pair {
 struct AnyTicket;
 
 impl Tickets for AnyTicket {
-    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
-        Some(TICKET)
+    fn issue(&self, source: &PublicKey, _: &PublicKey, target: &Target) -> Option<Ticket> {
+        Some(ticket_for(source, target))
     }
 }
 
-/// What everybody gets.
-const TICKET: Ticket = Ticket(HexBytes([0x5a; 32]));
+/// What everybody gets for a target at a source.
+fn ticket_for(source: &PublicKey, target: &Target) -> Ticket {
+    let mut bytes = *source.as_bytes();
+    for (place, byte) in target.to_string().bytes().enumerate() {
+        bytes[place % 32] = bytes[place % 32].rotate_left(1) ^ byte;
+    }
+    Ticket(HexBytes(bytes))
+}
 
 impl Pair {
     fn new(limits: u8) -> Self {
-        let (start, limits) = (Instant::now(), step::limits(limits));
+        let (start, limits) = (Instant::now(), tables::limits(limits));
         Self {
             start,
             elapsed: Duration::ZERO,
@@ -93,7 +103,7 @@ impl Pair {
         if let Some(member) = enrolled {
             self.whose.insert(device, Arc::new(member));
         }
-        let first = || Arc::new(MemberName::new(step::MEMBERS[0]).expect("a member name"));
+        let first = || Arc::new(MemberName::new(tables::MEMBERS[0]).expect("a member name"));
         let member = Arc::clone(self.whose.entry(device).or_insert_with(first));
         let caller = Caller { member: &member, device, address: from };
         let expected = self.model.handle(self.elapsed, caller, &request);

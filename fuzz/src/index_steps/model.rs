@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use bittrickle_server::index::{Caller, Limits};
 use bittrickle_wire::messages::{
-    Access, HeartbeatReply, Hit, ListFiles, ListPeers, Locate, LoggedIn, Login, OwnFile, PeerEntry, Publish,
-    RefusalCode, Request, Search, Source, Unpublish, name_digest,
+    Announce, HeartbeatReply, Hit, LoggedIn, Login, Offer, OwnFile, PeerEntry, Publish, RefusalCode, Request,
+    Source, Unpublish, offer_digest,
 };
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{FileBytes, FileName, Hex64, MemberName, SourceAddress};
+use bittrickle_wire::{Content, FileName, Hex64, MemberName, Root, SourceAddress};
 
-use super::step::MEMBERS;
-use super::{BOOT_ID, TICKET};
+use super::BOOT_ID;
+use super::tables::MEMBERS;
 
 /// An answer, all its pages together.
 #[derive(Debug, PartialEq)]
@@ -30,6 +30,7 @@ pub(super) enum Answer {
     Heartbeat(HeartbeatReply),
     Published(u32),
     Unpublished,
+    Announced,
     Hits(Vec<Hit>),
     Sources { members: u32, sources: Vec<Source> },
     Members(Vec<PeerEntry>),
@@ -42,10 +43,12 @@ pub(super) struct Model {
     pub(super) limits: Limits,
     /// In the order of their logins.
     pub(super) sessions: Vec<Session>,
-    /// Sizes by name and member.
-    pub(super) publications: BTreeMap<(FileName, MemberName), Option<FileBytes>>,
+    /// What was published last, by name and member.
+    pub(super) publications: BTreeMap<(FileName, MemberName), Content>,
     /// What each framed session offers. Its device tells which one it is.
-    offers: BTreeMap<PublicKey, BTreeSet<FileName>>,
+    pub(super) offers: BTreeMap<PublicKey, BTreeMap<FileName, Content>>,
+    /// What each framed session has announced.
+    pub(super) announced: BTreeMap<PublicKey, BTreeSet<Root>>,
     /// Names that somebody has published, in the order in which somebody first did.
     pub(super) first_published: Vec<FileName>,
 }
@@ -68,7 +71,7 @@ impl Session {
         matches!(self.speaks, Speaks::Legacy(_))
     }
 
-    fn device(&self) -> Option<PublicKey> {
+    pub(super) fn device(&self) -> Option<PublicKey> {
         match self.speaks {
             Speaks::Frames(device) => Some(device),
             Speaks::Legacy(_) => None,
@@ -92,6 +95,7 @@ impl Model {
             sessions: Vec::new(),
             publications: BTreeMap::new(),
             offers: BTreeMap::new(),
+            announced: BTreeMap::new(),
             first_published: Vec::new(),
         }
     }
@@ -130,6 +134,7 @@ impl Model {
             Request::Heartbeat(_) => self.heartbeat(now, from),
             Request::Publish(publish) => self.publish(from, &asker, publish),
             Request::Unpublish(unpublish) => self.unpublish(from, &asker, unpublish),
+            Request::Announce(announce) => self.announce(from, announce),
             Request::Search(search) => self.search(&asker, search),
             Request::Locate(locate) => self.locate(&asker, locate),
             Request::ListPeers(list) => self.list_peers(&asker, list),
@@ -137,11 +142,13 @@ impl Model {
         }
     }
 
-    /// Ends sessions, and with each what it offers (BT-2.6-6).
+    /// Ends sessions, and with each what it offers and has announced (BT-2.6-6, BT-2.12-1).
     fn end(&mut self, is_over: impl Fn(&Session) -> bool) {
         self.sessions.retain(|session| !is_over(session));
         let sessions = &self.sessions;
-        self.offers.retain(|device, _| sessions.iter().any(|session| session.is_of(*device)));
+        let is_open = |device: &PublicKey| sessions.iter().any(|session| session.is_of(*device));
+        self.offers.retain(|device, _| is_open(device));
+        self.announced.retain(|device, _| is_open(device));
     }
 
     fn log_in(&mut self, now: Duration, caller: Caller<'_>, login: &Login) -> Answer {
@@ -174,7 +181,7 @@ impl Model {
 
     fn heartbeat(&self, now: Duration, from: PublicKey) -> Answer {
         let offered = self.offers.get(&from).into_iter().flatten();
-        let digest = offered.fold(0_u64, |sum, name| sum.wrapping_add(name_digest(name)));
+        let digest = offered.fold(0_u64, |sum, offer| sum.wrapping_add(digest(offer)));
         let offered = self.offered(from);
         let (clock_ms, digest) = (clock_ms(now), Hex64(digest));
         Answer::Heartbeat(HeartbeatReply { boot_id: BOOT_ID, clock_ms, offered, digest })
@@ -186,13 +193,13 @@ impl Model {
 
     fn publish(&mut self, from: PublicKey, asker: &MemberName, publish: &Publish) -> Answer {
         let names: BTreeSet<&FileName> = publish.files.iter().map(|offer| &offer.name).collect();
-        let added = names.iter().filter(|name| self.size(name, asker).is_none()).count();
+        let added = names.iter().filter(|name| self.content(name, asker).is_none()).count();
         if self.has_no_room(asker, added) {
             return Answer::Refused(RefusalCode::LIMIT_REACHED);
         }
         for offer in publish.files.iter() {
-            self.add(offer.name.clone(), asker, Some(offer.file_bytes));
-            self.offers.entry(from).or_default().insert(offer.name.clone());
+            self.add(offer.name.clone(), asker, offer.content());
+            self.offers.entry(from).or_default().insert(offer.name.clone(), offer.content());
         }
         Answer::Published(self.offered(from))
     }
@@ -204,11 +211,11 @@ impl Model {
                 || self.publications.len() + added > self.limits.publications)
     }
 
-    pub(super) fn add(&mut self, name: FileName, member: &MemberName, size: Option<FileBytes>) {
+    pub(super) fn add(&mut self, name: FileName, member: &MemberName, content: Content) {
         if !self.first_published.contains(&name) {
             self.first_published.push(name.clone());
         }
-        self.publications.insert((name, member.clone()), size);
+        self.publications.insert((name, member.clone()), content);
     }
 
     /// Only what no other session of the member offers is withdrawn (BT-2.6-5).
@@ -229,83 +236,30 @@ impl Model {
         self.first_published.retain(|name| publications.keys().any(|(published, _)| published == name));
     }
 
-    fn search(&self, asker: &MemberName, search: &Search) -> Answer {
-        let query = fold(search.text.as_str());
-        let mut hits: BTreeMap<(&FileName, Option<FileBytes>), (u32, u32)> = BTreeMap::new();
-        for ((name, owner), size) in &self.publications {
-            if owner != asker && fold(name.as_str()).contains(&query) {
-                let (members, sources) = hits.entry((name, *size)).or_default();
-                *members += 1;
-                *sources += count(self.sources(name, owner));
-            }
-        }
-        let after = search.after.as_ref().map(|after| (&after.name, after.file_bytes));
-        let hits = hits.into_iter().filter(|(place, _)| after.is_none_or(|after| *place > after));
-        let hit = |((name, file_bytes), (members, sources)): ((&FileName, _), _)| Hit {
-            name: name.clone(),
-            file_bytes,
-            members,
-            sources,
-        };
-        Answer::Hits(hits.map(hit).collect())
+    fn announce(&mut self, from: PublicKey, announce: &Announce) -> Answer {
+        self.announced.insert(from, announce.roots.iter().copied().collect());
+        Answer::Announced
     }
 
-    fn locate(&self, asker: &MemberName, locate: &Locate) -> Answer {
-        let name = &locate.name;
-        let published = self.publications.iter();
-        let others: Vec<_> = published.filter(|((n, owner), _)| n == name && owner != asker).collect();
-        let mut sources: Vec<Source> = Vec::new();
-        for ((_, owner), size) in &others {
-            sources.extend(self.sources(name, owner).map(|session| Source {
-                member: owner.clone(),
-                address: session.source,
-                file_bytes: **size,
-                access: session.device().map(|device| Access { device, ticket: TICKET }),
-            }));
-        }
-        let place = |member: &MemberName, address: SourceAddress| (member.clone(), address_order(address));
-        sources.sort_by_key(|source| place(&source.member, source.address));
-        if let Some(after) = &locate.after {
-            let after = place(&after.member, after.address);
-            sources.retain(|source| place(&source.member, source.address) > after);
-        }
-        Answer::Sources { members: count(others.iter()), sources }
-    }
-
-    /// A session that has offered the name, or a legacy session of its owner (BT-2.8-1).
-    pub(super) fn sources(&self, name: &FileName, owner: &MemberName) -> impl Iterator<Item = &Session> {
-        self.sessions.iter().filter(move |session| {
-            let offers = match session.speaks {
-                Speaks::Frames(device) => self.offers.get(&device).is_some_and(|names| names.contains(name)),
-                Speaks::Legacy(_) => true,
+    /// The sessions that offer a name, each with what it offers as it, and a legacy session of its owner, with what was
+    /// published last (BT-2.8-1).
+    pub(super) fn sources(
+        &self,
+        name: &FileName,
+        owner: &MemberName,
+    ) -> impl Iterator<Item = (&Session, Content)> {
+        let sessions = self.sessions.iter().filter(move |session| session.member == *owner);
+        sessions.filter_map(move |session| {
+            let content = match session.speaks {
+                Speaks::Frames(device) => self.offers.get(&device)?.get(name).copied(),
+                Speaks::Legacy(_) => self.content(name, owner),
             };
-            session.member == *owner && offers
+            Some((session, content?))
         })
     }
 
-    fn list_peers(&self, asker: &MemberName, list: &ListPeers) -> Answer {
-        let mut online: BTreeMap<&MemberName, u32> = BTreeMap::new();
-        for session in self.sessions.iter().filter(|session| session.member != *asker) {
-            *online.entry(&session.member).or_default() += 1;
-        }
-        let entry = |(name, sessions): (&MemberName, u32)| PeerEntry { name: name.clone(), sessions };
-        let behind = |name: &MemberName| list.after.as_ref().is_none_or(|after| name > after);
-        Answer::Members(online.into_iter().filter(|(name, _)| behind(name)).map(entry).collect())
-    }
-
-    fn list_files(&self, asker: &MemberName, list: &ListFiles) -> Answer {
-        let behind = |name: &FileName| list.after.as_ref().is_none_or(|after| name > after);
-        let own = self.publications.iter().filter(|((name, owner), _)| owner == asker && behind(name));
-        let file = |((name, owner), file_bytes): (&(FileName, MemberName), &Option<FileBytes>)| OwnFile {
-            name: name.clone(),
-            file_bytes: *file_bytes,
-            sources: count(self.sources(name, owner)),
-        };
-        Answer::Files(own.map(file).collect())
-    }
-
-    /// The size under which a member has published a name; the outer `None` when they haven't.
-    pub(super) fn size(&self, name: &FileName, member: &MemberName) -> Option<Option<FileBytes>> {
+    /// What a member has published under a name last.
+    pub(super) fn content(&self, name: &FileName, member: &MemberName) -> Option<Content> {
         self.publications.get(&(name.clone(), member.clone())).copied()
     }
 }
@@ -323,21 +277,12 @@ fn clock_ms(now: Duration) -> u64 {
     u64::try_from(now.as_millis()).expect("a short history")
 }
 
-/// By the 16 bytes of the address, then the port (BT-2.8-2).
-fn address_order(address: SourceAddress) -> (u128, u16) {
-    let address = address.socket_address();
-    let ip = match address.ip() {
-        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-        IpAddr::V6(ip) => ip,
-    };
-    (ip.to_bits(), address.port())
+fn digest((name, content): (&FileName, &Content)) -> u64 {
+    let Content { file_bytes, root, is_folder } = *content;
+    let file_bytes = file_bytes.expect("an offer has a size");
+    offer_digest(&Offer { name: name.clone(), file_bytes, root, is_folder })
 }
 
-fn count(items: impl Iterator) -> u32 {
+pub(super) fn count(items: impl Iterator) -> u32 {
     u32::try_from(items.count()).expect("a few")
-}
-
-/// Lower case, character by character. The steps' names are all in normalization form C.
-fn fold(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }

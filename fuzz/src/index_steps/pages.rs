@@ -24,6 +24,7 @@ fn page(request: &Request, reply: Reply) -> (Answer, Option<Request>) {
         (Reply::HeartbeatReply(reply), Request::Heartbeat(_)) => (Answer::Heartbeat(reply), None),
         (Reply::Published(published), Request::Publish(_)) => (Answer::Published(published.offered), None),
         (Reply::Unpublished(_), Request::Unpublish(_)) => (Answer::Unpublished, None),
+        (Reply::Announced(_), Request::Announce(_)) => (Answer::Announced, None),
         (Reply::Found(found), Request::Search(search)) => {
             let next = |after| Request::Search(Search { after: Some(after), ..search.clone() });
             (Answer::Hits(found.hits.into_vec()), found.next.map(next))
@@ -59,5 +60,5 @@ fn append(answer: &mut Answer, page: Answer) {
     }
 }
 
-/// The tables have 80 names in 5 forms, at least one of which is looked at for each page.
-const PAGES_MAX: usize = 400;
+/// The tables have 80 names and 33 contents. Each page looks at a name at least, or lists a hit.
+const PAGES_MAX: usize = 3_000;

@@ -1,21 +1,24 @@
 //! Bytes to steps. Everything is chosen from short tables, so that histories meet themselves: few members, few
-//! devices, few names.
+//! devices, few names, few contents.
 //!
 //! A step is one byte that says what is done, then one byte for each of its arguments; a byte that is missing is 0.
 //! Bit 7 of the first byte asks for bincode instead of JSON, bit 6 sends a framed request twice.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use bittrickle_server::index::Limits;
 use bittrickle_wire::legacy::{self, RequestKind};
-use bittrickle_wire::limits::FILE_BYTES_MAX;
 use bittrickle_wire::messages::{
-    Heartbeat, HitCursor, ListFiles, ListPeers, Locate, Login, Logout, Offer, Publish, Request, Search,
-    SourceCursor, Unpublish,
+    Announce, Filter, Heartbeat, HitCursor, ListFiles, ListPeers, Locate, Login, Logout, Offer, Publish,
+    Request, Search, SourceCursor, Unpublish,
 };
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{Encoding, FileBytes, FileName, List, MemberName, Query, SourceAddress, TransferPort};
+use bittrickle_wire::{Content, Encoding, FileName, List, MemberName, Query, Root, SourceAddress, Target};
+
+use super::tables::{
+    LEGACY_PORTS, QUERIES, USERNAMES, WAITS_MS, address, choose, content, extension, file_name, member,
+    root_prefix, roots, size, transfer_port,
+};
 
 /// One thing that happens.
 #[derive(Debug)]
@@ -100,16 +103,34 @@ impl Steps<'_> {
             4 => Request::Unpublish(self.unpublish()),
             5 => Request::ListPeers(ListPeers { after: self.optional().map(member) }),
             6 => Request::ListFiles(ListFiles { after: self.optional().map(file_name) }),
-            7..=10 => Request::Search(self.search()),
-            11..=14 => Request::Locate(self.locate()),
+            7..=9 => Request::Search(self.search()),
+            10 => {
+                let search = self.search();
+                Request::Search(self.filtered(search))
+            }
+            11..=13 => {
+                let target = Target::Name(file_name(self.byte()));
+                Request::Locate(self.locate(target))
+            }
+            14 => {
+                let target = Target::Root(choose(&roots(), self.byte()));
+                Request::Locate(self.locate(target))
+            }
+            22 => Request::Announce(self.announce()),
             _ => Request::Publish(self.publish()),
         }
     }
 
     fn publish(&mut self) -> Publish {
         let names = self.names();
-        let first_size = self.byte();
-        let offer = |(name, nth)| Offer { name, file_bytes: size(first_size.wrapping_add(nth)) };
+        let first = self.byte();
+        let offer = |(name, nth): (FileName, u8)| {
+            // Within a request the sizes change, and the roots where bit 5 says so.
+            let next_root = if first & 0x20 == 0 { 0 } else { nth << 2 };
+            let (size, root) = (first.wrapping_add(nth) & 0x03, first.wrapping_add(next_root) & 0x0c);
+            let Content { file_bytes, root, is_folder } = content(first & 0x10 | root | size);
+            Offer { name, file_bytes: file_bytes.expect("every choice has one"), root, is_folder }
+        };
         let files = names.into_iter().zip(0..).map(offer).collect();
         Publish { files: List::new(files).expect("at most 64") }
     }
@@ -128,21 +149,49 @@ impl Steps<'_> {
     fn search(&mut self) -> Search {
         let text = Query::new(choose(&QUERIES, self.byte())).expect("a short query");
         let after = self.optional().map(|name| {
-            let file_bytes = self.optional().map(size);
-            HitCursor { name: file_name(name), file_bytes }
+            let content = self.optional().map_or(Content::default(), content);
+            HitCursor { name: file_name(name), content }
         });
-        Search { text, after }
+        Search { text, filter: Filter::default(), after }
     }
 
-    fn locate(&mut self) -> Locate {
-        let name = file_name(self.byte());
+    /// The same search, where more must hold: bit by bit what, then a byte for each of it.
+    fn filtered(&mut self, mut search: Search) -> Search {
+        let what = self.byte();
+        let mut argument = |bit: u8| (what & bit != 0).then(|| self.byte());
+        let exact = argument(0x01);
+        search.filter = Filter {
+            is_exact: exact.is_some(),
+            extension: argument(0x02).map(extension),
+            bytes_min: argument(0x04).map(size),
+            bytes_max: argument(0x08).map(size),
+            member: argument(0x10).map(member),
+            root_prefix: argument(0x20).map(root_prefix),
+        };
+        // Bit 7 leaves the query as it is, which can't be a name, or one that nobody publishes.
+        if let Some(name) = exact.filter(|_| what & 0x80 == 0) {
+            search.text = Query::new(file_name(name).as_str()).expect("no name needs a backslash");
+        }
+        search
+    }
+
+    /// Bit by bit which roots, and bit 3 for each of them five times.
+    fn announce(&mut self) -> Announce {
+        let what = self.byte();
+        let chosen = (0..3).filter(|nth| what >> nth & 1 == 1).map(|nth| choose(&roots(), nth));
+        let times = if what & 0x08 == 0 { 1 } else { 5 };
+        let roots: Vec<Root> = chosen.flat_map(|root| vec![root; times]).collect();
+        Announce { roots: List::new(roots).expect("at most 15") }
+    }
+
+    fn locate(&mut self, target: Target) -> Locate {
         let after = self.optional().map(|who| {
             let ip = address(self.byte()).ip();
             let address = SocketAddr::new(ip, transfer_port(self.byte()).number());
             let address = SourceAddress::new(address).expect("the table has no other addresses");
             SourceCursor { member: member(who), address }
         });
-        Locate { name, after }
+        Locate { target, after }
     }
 
     fn legacy_request(&mut self, what: u8) -> legacy::Request {
@@ -182,80 +231,3 @@ impl Steps<'_> {
         self.byte().checked_sub(1)
     }
 }
-
-pub(super) fn limits(choice: u8) -> Limits {
-    match choice % 3 {
-        0 => Limits::default(),
-        1 => Limits {
-            sessions: 3,
-            sessions_per_member: 2,
-            publications: 6,
-            publications_per_member: 4,
-            names_per_search: 2,
-        },
-        _ => Limits { names_per_search: 5, publications_per_member: 40, ..Limits::default() },
-    }
-}
-
-fn choose<T: Copy>(table: &[T], choice: u8) -> T {
-    table[usize::from(choice) % table.len()]
-}
-
-/// Few enough to meet, enough for more sources than a page has.
-fn address(choice: u8) -> SocketAddr {
-    SocketAddr::new(choose(&IPS, choice), 50_000 + u16::from(choice / 4 % 4))
-}
-
-fn transfer_port(choice: u8) -> TransferPort {
-    TransferPort::new(choose(&[6_000, 1_024, 65_535], choice)).expect("high ports")
-}
-
-fn member(choice: u8) -> MemberName {
-    let names = [MEMBERS[0], MEMBERS[1], MEMBERS[2], MEMBERS[3], STRANGER];
-    MemberName::new(choose(&names, choice)).expect("member names")
-}
-
-fn size(choice: u8) -> FileBytes {
-    FileBytes::new(choose(&[0, 1, 300, FILE_BYTES_MAX], choice)).expect("sizes")
-}
-
-/// Names in which order, case and length matter; from 0xC0 on, enough others to fill pages.
-fn file_name(choice: u8) -> FileName {
-    let name = match choice {
-        0xc0.. => format!("f{choice:02x}"),
-        _ => match choice % 16 {
-            9 => "l".repeat(255),
-            10 => "l".repeat(254) + "m",
-            11 => "é".repeat(120),
-            12 => "𐀀".repeat(60),
-            other => NAMES[usize::from(other)].to_owned(),
-        },
-    };
-    FileName::new(&name).expect("file names")
-}
-
-/// Everybody who has an account. Their passwords, which only legacy logins need, are their names.
-pub(super) const MEMBERS: [&str; 4] = ["ann", "bob", "Bob", "cyÿ"];
-
-/// Somebody who has none.
-const STRANGER: &str = "eve";
-
-/// Who legacy datagrams claim to come from.
-const USERNAMES: [&str; 6] = [MEMBERS[0], MEMBERS[1], MEMBERS[2], MEMBERS[3], STRANGER, "no member name"];
-
-const IPS: [IpAddr; 4] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)),
-    IpAddr::V6(Ipv6Addr::LOCALHOST),
-    IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9)),
-];
-
-const LEGACY_PORTS: [u16; 4] = [6_000, 1_024, 1_023, 0];
-
-/// Around both formats' deadlines.
-const WAITS_MS: [u64; 8] = [1, 500, 1_000, 2_999, 3_000, 4_000, 6_999, 7_000];
-
-const NAMES: [&str; 16] =
-    ["a", "A", "ab", "b.txt", "B.TXT", "z", "é.txt", "É.txt", "日本語.mp3", "", "", "", "", "a b", "ß", "SS"];
-
-const QUERIES: [&str; 8] = ["", "a", "B", "É", ".t", "l", "ss", "nothing"];

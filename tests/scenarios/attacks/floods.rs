@@ -10,7 +10,7 @@ use bittrickle_tests::network::{Recording, UdpProxy};
 use bittrickle_tests::server::Server;
 use bittrickle_tests::strangers::Stranger;
 use bittrickle_tests::wait::{PATIENCE, wait_for};
-use bittrickle_wire::messages::{Logout, RefusalCode, Reply, Request, Search};
+use bittrickle_wire::messages::{Filter, Logout, RefusalCode, Reply, Request, Search};
 use bittrickle_wire::seal::{Accept, Cookie, Hello, Initiate, PublicKey, Reset, Retry};
 use bittrickle_wire::{Encoding, Frame, Message, Query};
 use bytes::BytesMut;
@@ -77,7 +77,11 @@ fn nobody_goes_offline_while_strangers_send_garbage_as_fast_as_they_can() {
     });
     println!("{} datagrams of garbage, heartbeats answered: {answered:?}", sent.into_inner());
     assert!(answered.iter().all(|count| *count > 0), "each is heard during the flood: {answered:?}");
-    let search = Request::Search(Search { text: Query::new("notes").unwrap(), after: None });
+    let search = Request::Search(Search {
+        text: Query::new("notes").unwrap(),
+        filter: Filter::default(),
+        after: None,
+    });
     let Reply::Found(found) = ask(&mut carol, search) else { panic!("no answer to a search") };
     assert_eq!(found.hits[0].sources as usize, DEVICES);
     for device in &mut devices {

@@ -20,7 +20,10 @@ fn a_payload_that_is_not_what_its_kind_says_is_refused_and_changes_nothing() {
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.is_reply() && !kind.is_outside()) {
         for (encoding, payloads) in [
             (JSON, [&b""[..], b"{", b"null", br#"{"x":1}"#, b"{}{}", b"\xff"]),
-            (BINCODE, [&b"\xfb"[..], b"\xff", b"\x05a", b"\0\0\0\0\0\0\0\0\0", b"\xfd\xff", b"\x01a\x02"]),
+            (
+                BINCODE,
+                [&b"\xfb"[..], b"\xff", b"\x05a", b"\0\0\0\0\0\0\0\0\0", b"\xfd\xff", b"\x01a\x02\xfb"],
+            ),
         ] {
             for payload in payloads {
                 assert_refused(
@@ -38,7 +41,7 @@ fn a_payload_that_is_not_what_its_kind_says_is_refused_and_changes_nothing() {
 fn a_publish_with_one_bad_name_publishes_nothing() {
     let bincode = b"\x02\x05a.txt\x01\x05b/txt\x01";
     assert_refused(&bytes_of(1, 0x20, BINCODE, bincode), RefusalCode::MALFORMED, BINCODE);
-    let json = br#"{"files":[{"name":"a.txt","file_bytes":1},{"name":"..","file_bytes":1}]}"#;
+    let json = br#"{"files":[{"name":"a.txt","file_bytes":1,"root":null,"is_folder":false},{"name":"..","file_bytes":1,"root":null,"is_folder":false}]}"#;
     assert_refused(&bytes_of(1, 0x20, JSON, json), RefusalCode::MALFORMED, JSON);
 }
 
@@ -173,7 +176,10 @@ fn the_first_thing_that_is_wrong_decides() {
         "encoding before payload"
     );
     assert_eq!(code(&bytes_of(1, fetch, JSON, b"\xff")), RefusalCode::MALFORMED, "payload before place");
-    assert_eq!(code(&bytes_of(1, fetch, JSON, br#"{"name":"a"}"#)), RefusalCode::UNEXPECTED_KIND);
+    assert_eq!(
+        code(&bytes_of(1, fetch, JSON, br#"{"part":2,"first":0,"count":1}"#)),
+        RefusalCode::UNEXPECTED_KIND
+    );
     assert_eq!(code(&bytes_of(1, 0x02, 9, b"\xff")), RefusalCode::UNEXPECTED_KIND, "kind before encoding");
     assert!(is_versions(&answers(&bytes_of(2, 0x7f, 9, b"\xff"))), "version before kind");
     for (kind, encoding) in [(0x7f, JSON), (HEARTBEAT, 9), (HEARTBEAT, BINCODE), (fetch, JSON)] {
@@ -254,8 +260,8 @@ fn a_stream_is_closed_after_a_frame_in_another_version() {
 #[test]
 fn a_stream_goes_on_after_a_frame_that_is_refused() {
     let bad =
-        [bytes_of(1, 0x7f, JSON, b"x"), bytes_of(1, 0x40, 9, b""), bytes_of(1, 0x40, BINCODE, b"\x02a")];
-    let good = bytes_of(1, 0x40, BINCODE, b"\x01a");
+        [bytes_of(1, 0x7f, JSON, b"x"), bytes_of(1, 0x41, 9, b""), bytes_of(1, 0x41, BINCODE, b"\x02a")];
+    let good = bytes_of(1, 0x41, BINCODE, b"\x02\x00\x01");
     let mut codec = FrameCodec::for_requests();
     let mut stream = BytesMut::from(&bad.concat()[..]);
     stream.extend_from_slice(&good);

@@ -1,6 +1,7 @@
 //! JSON and bincode: which bytes are a value, and which are not (BT-1.5).
 
 use bittrickle_tests::samples::{self, every_message};
+use bittrickle_wire::messages::Described;
 use bittrickle_wire::{Encoding, Kind, Message, Received};
 use serde_json::Value;
 
@@ -31,8 +32,13 @@ fn json_is_written_without_white_space_and_with_every_field() {
         assert!(value.is_object(), "{name}");
     }
     let search = json(&Message::Request(samples::search("a", None)));
-    assert_eq!(search, r#"{"text":"a","after":null}"#, "a field that is absent is written as null");
-    for (name, message) in structured().filter(|(name, _)| matches!(*name, "heartbeat" | "enrolled" | "done"))
+    assert_eq!(
+        search,
+        r#"{"text":"a","filter":{"is_exact":false,"extension":null,"bytes_min":null,"bytes_max":null,"member":null,"root_prefix":null},"after":null}"#,
+        "a field that is absent is written as null"
+    );
+    for (name, message) in
+        structured().filter(|(name, _)| matches!(*name, "heartbeat" | "enrolled" | "describe"))
     {
         assert_eq!(json(&message), "{}", "{name} has no fields");
     }
@@ -55,8 +61,8 @@ fn json_is_read_with_any_white_space_and_in_any_order() {
             );
         }
     }
-    for text in ["\t{\r\n\"name\" :\"a\"}  \n", "{\"n\\u0061me\":\"\\u0061\"}"] {
-        assert!(read(Kind::Fetch, Encoding::Json, text.as_bytes()).is_some(), "{text}");
+    for text in ["\t{\r\n\"after\" :\"a\"}  \n", "{\"\\u0061fter\":\"\\u0061\"}"] {
+        assert!(read(Kind::ListPeers, Encoding::Json, text.as_bytes()).is_some(), "{text}");
     }
 }
 
@@ -93,7 +99,7 @@ fn a_field_that_is_left_out_is_absent_or_refused() {
             fewer.remove(field);
             let expected = value.is_null().then_some(&message);
             let found = read(message.kind(), Encoding::Json, Value::Object(fewer).to_string().as_bytes());
-            if matches!(field.as_str(), "after" | "next" | "file_bytes") && message.kind() != Kind::Content {
+            if matches!(field.as_str(), "after" | "next" | "root" | "manifest_bytes") {
                 assert!(
                     found.is_some() && (!value.is_null() || found.as_ref() == expected),
                     "{name} without {field}"
@@ -110,13 +116,13 @@ fn a_field_that_is_left_out_is_absent_or_refused() {
 fn an_array_in_the_place_of_an_object_is_refused() {
     let texts = [
         (Kind::Heartbeat, "[]"),
-        (Kind::Fetch, r#"["a"]"#),
+        (Kind::Fetch, "[2,0,1]"),
         (Kind::Login, "[5000]"),
         (Kind::Enrol, r#"["alice","wonderland"]"#),
         (Kind::Search, r#"["a",null]"#),
-        (Kind::Search, r#"{"text":"a","after":["a",null]}"#),
+        (Kind::Search, r#"{"text":"a","filter":[],"after":null}"#),
         (Kind::Publish, r#"{"files":[["a",1]]}"#),
-        (Kind::Content, "[5]"),
+        (Kind::AskHave, "[0]"),
         (Kind::Refused, r#"[5,"no"]"#),
     ];
     for (kind, text) in texts {
@@ -201,10 +207,10 @@ fn a_number_in_bincode_takes_the_first_form_that_fits() {
         ((1 << 53) - 1, &[0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x1f, 0]),
     ];
     for (number, form) in forms {
-        let message =
-            Message::Content(bittrickle_wire::messages::Content { file_bytes: samples::size(number) });
+        // A size, then no root, no manifest, not complete.
+        let (message, form) = (described(number), [form, &[0, 0, 0]].concat());
         assert_eq!(payload(Encoding::Bincode, &message), form, "{number}");
-        assert_eq!(read(Kind::Content, Encoding::Bincode, form), Some(message), "{number}");
+        assert_eq!(read(Kind::Described, Encoding::Bincode, &form), Some(message), "{number}");
     }
 }
 
@@ -212,9 +218,9 @@ fn a_number_in_bincode_takes_the_first_form_that_fits() {
 #[test]
 fn a_longer_form_of_a_number_is_refused() {
     let fields: [(Kind, &[u8], u64, &[u8]); 7] = [
-        (Kind::Content, b"", 250, b""),
-        (Kind::Content, b"", 65_535, b""),
-        (Kind::Fetch, b"", 1, b"a"),
+        (Kind::Described, b"", 250, b"\0\0\0"),
+        (Kind::Described, b"", 65_535, b"\0\0\0"),
+        (Kind::Fetch, b"\x02", 1, b"\x01"),
         (Kind::Publish, b"", 0, b""),
         (Kind::Published, b"", 200, b""),
         (Kind::Refused, b"", 7, b"\0"),
@@ -231,7 +237,7 @@ fn a_longer_form_of_a_number_is_refused() {
     for number in [250, 251, 65_535, 65_536, u64::from(u32::MAX), 1 << 32] {
         let taken = forms(number)
             .iter()
-            .filter(|form| read(Kind::Content, Encoding::Bincode, form).is_some())
+            .filter(|form| read(Kind::Described, Encoding::Bincode, &[form, &[0; 3][..]].concat()).is_some())
             .count();
         assert_eq!(taken, 1, "{number}");
     }
@@ -240,7 +246,7 @@ fn a_longer_form_of_a_number_is_refused() {
 /// BT-1.5-4
 #[test]
 fn the_mark_of_an_optional_value_is_0_or_1() {
-    let source = b"\x01m\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\xfb\0\x04\0";
+    let source = b"\x01m\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01\xfb\0\x04\0\0\0";
     for byte in 0..=u8::MAX {
         let access = if byte == 0 { vec![] } else { vec![7; 64] };
         let located = [&b"\x01\x01"[..], source, &[byte], &access, b"\0"].concat();
@@ -288,7 +294,11 @@ fn hex_digits_and_addresses_are_written_as_the_table_says() {
         ("[::1]:5000", b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\xfb\x88\x13"),
     ] {
         let message = Message::Request(samples::locate("a", Some(samples::source_cursor("m", text))));
-        assert_eq!(payload(Encoding::Bincode, &message), [&b"\x01a\x01\x01m"[..], bytes].concat(), "{text}");
+        assert_eq!(
+            payload(Encoding::Bincode, &message),
+            [&b"\x06name:a\x01\x01m"[..], bytes].concat(),
+            "{text}"
+        );
         assert!(json(&message).ends_with(&format!(r#""address":"{text}"}}}}"#)), "{text}");
     }
     assert_eq!(address("[::ffff:1.2.3.4]:5000"), address("1.2.3.4:5000"), "IPv4 written as IPv6 means IPv4");
@@ -329,7 +339,7 @@ fn an_address_with_a_zone_is_refused() {
 
 /// A `Locate` behind a source at this address, if it is taken.
 fn address(text: &str) -> Option<Message> {
-    let payload = format!(r#"{{"name":"a","after":{{"member":"m","address":"{text}"}}}}"#);
+    let payload = format!(r#"{{"target":"name:a","after":{{"member":"m","address":"{text}"}}}}"#);
     read(Kind::Locate, Encoding::Json, payload.as_bytes())
 }
 
@@ -351,7 +361,13 @@ fn read(kind: Kind, encoding: Encoding, payload: &[u8]) -> Option<Message> {
 }
 
 fn is_content(number: &str) -> bool {
-    read(Kind::Content, Encoding::Json, format!(r#"{{"file_bytes":{number}}}"#).as_bytes()).is_some()
+    let text = format!(r#"{{"file_bytes":{number},"root":null,"manifest_bytes":null,"is_complete":false}}"#);
+    read(Kind::Described, Encoding::Json, text.as_bytes()).is_some()
+}
+
+fn described(bytes: u64) -> Message {
+    let file_bytes = samples::size(bytes);
+    Message::Described(Described { file_bytes, root: None, manifest_bytes: None, is_complete: false })
 }
 
 /// Every form in which bincode could write a number, the right one among them.

@@ -108,7 +108,7 @@ fn a_header_alone_reserves_no_more_than_a_frame_of_its_kind() {
             "{bytes} are refused, not reserved"
         );
         assert!(
-            declare(FrameCodec::for_content(), Kind::Content, bytes) < 512,
+            declare(FrameCodec::for_content(), Kind::Described, bytes) < 512,
             "{bytes} are refused, not reserved"
         );
     }

@@ -258,7 +258,7 @@ fn catalogue(world: &mut World) -> BTreeSet<(String, u64)> {
         for i in 0..101 {
             let located = world.locate(2_000, &name_of(i));
             for source in located.sources.iter().filter(|s| s.address.socket_address().port() == port) {
-                all.insert((name_of(i), source.file_bytes.unwrap().bytes()), ());
+                all.insert((name_of(i), source.content.file_bytes.unwrap().bytes()), ());
             }
         }
     }
@@ -292,7 +292,7 @@ proptest! {
             }
         });
         let listed: Vec<(String, u64)> =
-            pages.concat().iter().map(|hit| (hit.name.as_str().to_owned(), hit.file_bytes.unwrap().bytes())).collect();
+            pages.concat().iter().map(|hit| (hit.name.as_str().to_owned(), hit.content.file_bytes.unwrap().bytes())).collect();
         prop_assert!(listed.windows(2).all(|pair| pair[0] < pair[1]), "in order, nothing twice: {:?}", listed);
         let matches = |entry: &&(String, u64)| entry.0.to_lowercase().contains(text);
         for entry in always.iter().filter(matches) {

@@ -77,7 +77,7 @@ fn a_name_that_is_published_already_takes_the_new_size_and_no_room() {
     world.publish(2_000, &[("a", 1), ("b", 1), ("c", 1), ("d", 1)]);
     assert_eq!(world.publish(2_000, &[("a", 2), ("d", 3)]), 4);
     assert_eq!(world.hits(2_001, "a"), [("a".to_owned(), Some(2), 1, 1)]);
-    assert_eq!(world.locate(2_001, "d").sources[0].file_bytes, Some(samples::size(3)));
+    assert_eq!(world.locate(2_001, "d").sources[0].content.file_bytes, Some(samples::size(3)));
     assert_eq!(world.index.publication_count(), 4);
 }
 

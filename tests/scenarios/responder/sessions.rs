@@ -1,5 +1,6 @@
 //! Sealed sessions: what is executed, from where, and until when (BT-6.5), and the tickets made of their keys (BT-6.7).
 
+use bittrickle_wire::Target;
 use std::collections::BTreeSet;
 
 use bittrickle_server::responder::Counters;
@@ -217,7 +218,7 @@ fn a_located_source_takes_the_ticket_of_exactly_this_device_for_exactly_this_nam
         assert_eq!(access.device, source.key);
         assert!(seen.insert(access.ticket), "each is another one");
         assert_eq!(access.ticket.ends_ms(), clock_ms + 120_000);
-        let check = |at_ms, device, name| key.check(at_ms, device, &samples::name(name), &access.ticket);
+        let check = |at_ms, device, name| key.check(at_ms, device, &target(name), &access.ticket);
         assert_eq!(check(clock_ms, &bob.key, name), Ok(()));
         assert_eq!(check(clock_ms + 119_999, &bob.key, name), Ok(()));
         assert_eq!(check(clock_ms + 120_000, &bob.key, name), Err(TicketError::Expired));
@@ -225,7 +226,7 @@ fn a_located_source_takes_the_ticket_of_exactly_this_device_for_exactly_this_nam
         let other = if name == "a" { "b" } else { "a" };
         assert_eq!(check(clock_ms, &bob.key, other), Err(TicketError::Forged));
         let bobs = bob.session.ticket_key(true);
-        let foreign = bobs.check(clock_ms, &bob.key, &samples::name(name), &access.ticket);
+        let foreign = bobs.check(clock_ms, &bob.key, &target(name), &access.ticket);
         assert_eq!(foreign, Err(TicketError::Forged), "another source doesn't take it");
     }
 }
@@ -241,7 +242,7 @@ fn tickets_are_made_with_the_keys_of_the_sources_newest_session_that_has_spoken(
     let made_with = |world: &mut Server, bob: &mut Device, device: &Device| {
         let clock_ms = world.responder.index.clock_ms(world.now);
         let ticket = locate(world, bob, "a").sources[0].access.unwrap().ticket;
-        device.session.ticket_key(true).check(clock_ms, &bob.key, &samples::name("a"), &ticket).is_ok()
+        device.session.ticket_key(true).check(clock_ms, &bob.key, &target("a"), &ticket).is_ok()
     };
     assert!(made_with(&mut world, &mut bob, &old), "the new one's Accept may be lost");
     world.ask(&mut new, heartbeat());
@@ -301,4 +302,8 @@ fn devices_at_one_address_are_told_apart_by_their_keys() {
     assert_eq!(refusal(&mut world, &mut alice, publish("a")), None);
     assert_eq!(refusal(&mut world, &mut bob, samples::login(6_001)), None);
     assert_eq!((offered(&mut world, &mut alice), offered(&mut world, &mut bob)), (1, 0));
+}
+
+fn target(name: &str) -> Target {
+    Target::Name(samples::name(name))
 }

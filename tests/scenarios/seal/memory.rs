@@ -101,7 +101,7 @@ fn records_are_opened_in_place() {
         let info = measure(|| assert!(matches!(fetcher.decode(&mut sealed), Ok(Some(_)))));
         assert!(info.bytes_total < 512, "{info:?}");
     }
-    let mut sealed = record(&mut fetcher, fetch("notes.txt"));
+    let mut sealed = record(&mut fetcher, fetch());
     let length = sealed.len();
     let info = measure(|| assert!(matches!(provider.decode(&mut sealed), Ok(Some(_)))));
     assert_cheap("Fetch", length, info.bytes_max);

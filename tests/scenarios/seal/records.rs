@@ -7,14 +7,14 @@ use bytes::{Bytes, BytesMut};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
 use super::vectors::{key_bytes, stream_of_the_vectors};
-use super::{by_hand, content, data, decode, fetch, logged_in, record, stream, stream_of};
+use super::{by_hand, data, decode, described, fetch, logged_in, record, stream, stream_of};
 
 const NAME: &str = "notes.txt";
 
 /// BT-6.6-3
 #[test]
 fn a_record_adds_28_bytes_to_its_frame() {
-    for frame in [fetch(NAME), content(6), data(b""), Frame::data(1, Bytes::from(vec![7; DATA_BYTES_MAX]))] {
+    for frame in [fetch(), described(6), data(b""), Frame::data(1, Bytes::from(vec![7; DATA_BYTES_MAX]))] {
         let (mut fetcher, mut provider) = stream(NAME);
         let mut sealed = record(&mut provider, frame.clone());
         assert_eq!(sealed.len(), plain(&frame).len() + 28);
@@ -27,7 +27,7 @@ fn a_record_adds_28_bytes_to_its_frame() {
 /// BT-6.6-3
 #[test]
 fn a_record_cut_anywhere_is_waited_for_and_refused_at_the_streams_end() {
-    let sealed = record(&mut stream(NAME).0, fetch(NAME));
+    let sealed = record(&mut stream(NAME).0, fetch());
     let mut provider = stream(NAME).1;
     for end in 0..sealed.len() {
         let mut buffer = BytesMut::from(&sealed[..end]);
@@ -39,14 +39,14 @@ fn a_record_cut_anywhere_is_waited_for_and_refused_at_the_streams_end() {
             other => panic!("cut at {end}: {other:?}"),
         }
     }
-    assert_eq!(decode(&mut provider, &mut sealed.clone()).unwrap(), Some(fetch(NAME)));
+    assert_eq!(decode(&mut provider, &mut sealed.clone()).unwrap(), Some(fetch()));
 }
 
 /// BT-6.6-3
 #[test]
 fn records_that_come_byte_by_byte_are_read_as_if_at_once() {
     let (mut fetcher, mut provider) = stream(NAME);
-    let frames = [content(6), data(b"hello"), data(b"\n")];
+    let frames = [described(6), data(b"hello"), data(b"\n")];
     let all: Vec<u8> = frames.iter().flat_map(|frame| record(&mut provider, frame.clone())).collect();
     let (mut buffer, mut read) = (BytesMut::new(), Vec::new());
     for byte in all {
@@ -60,7 +60,7 @@ fn records_that_come_byte_by_byte_are_read_as_if_at_once() {
 /// BT-6.6-5: a length that was changed may be waited for; nothing is ever read.
 #[test]
 fn a_flipped_bit_of_a_record_is_an_error() {
-    let sealed = record(&mut stream(NAME).0, fetch(NAME));
+    let sealed = record(&mut stream(NAME).0, fetch());
     for bit in 0..8 * sealed.len() {
         let mut provider = stream(NAME).1;
         let mut buffer = sealed.clone();
@@ -97,7 +97,7 @@ fn records_in_another_order_are_an_error() {
 fn a_record_of_another_stream_or_of_the_other_direction_is_an_error() {
     let (mut fetcher, mut provider) = stream(NAME);
     let (mut other_fetcher, mut other_provider) = stream_of(0xe1, 0x11, NAME);
-    let asked = record(&mut fetcher, fetch(NAME));
+    let asked = record(&mut fetcher, fetch());
     let answered = record(&mut provider, data(b"0"));
     for (codec, sealed) in [
         (&mut fetcher, &asked),
@@ -129,9 +129,9 @@ fn nothing_is_read_behind_a_forged_record() {
 #[test]
 fn a_record_that_holds_anything_but_one_frame_is_an_error() {
     let key = key_bytes("fetcher_to_provider");
-    let frame = plain(&fetch(NAME));
+    let frame = plain(&fetch());
     let good = by_hand::record(&key, 0, &frame);
-    assert_eq!(decode(&mut vector_provider(), &mut BytesMut::from(&good[..])).unwrap(), Some(fetch(NAME)));
+    assert_eq!(decode(&mut vector_provider(), &mut BytesMut::from(&good[..])).unwrap(), Some(fetch()));
     let twice = [&frame[..], &frame[..]].concat();
     let longer = [&frame[..], b"\0"].concat();
     for (what, text) in [
@@ -162,8 +162,8 @@ fn a_bad_frame_in_a_good_record_is_told_and_the_next_record_is_read() {
         let received = provider.decode(&mut BytesMut::from(&sealed[..])).unwrap();
         assert!(matches!(received, Some(Received::Bad(_))), "{received:?}");
     }
-    let next = by_hand::record(&key, 3, &plain(&fetch(NAME)));
-    assert_eq!(decode(&mut provider, &mut BytesMut::from(&next[..])).unwrap(), Some(fetch(NAME)));
+    let next = by_hand::record(&key, 3, &plain(&fetch()));
+    assert_eq!(decode(&mut provider, &mut BytesMut::from(&next[..])).unwrap(), Some(fetch()));
 }
 
 /// BT-1.2-4, BT-5.3-1: the longest frame of each side, and one byte more.
@@ -191,7 +191,7 @@ fn a_record_that_is_too_long_is_refused_by_its_header() {
 /// BT-6.1-1, BT-6.6-5: nothing is read from a stream without its seal.
 #[test]
 fn what_is_not_a_record_is_an_error_at_once() {
-    let plain_fetch = plain(&fetch(NAME));
+    let plain_fetch = plain(&fetch());
     let header = |at: usize, byte: u8| {
         let mut header = [0xb7, 1, 3, 2, 0, 0, 0, 0, 0, 0, 0, 40];
         header[at] = byte;
@@ -227,14 +227,14 @@ fn keys_change_behind_each_65_536_records_of_a_direction() {
     let (mut fetcher, mut provider) = stream_of_the_vectors();
     send_many(&mut provider, &mut fetcher, 2 * STREAM_KEY_FRAMES);
     send_many(&mut fetcher, &mut provider, STREAM_KEY_FRAMES);
-    let asked = record(&mut fetcher, fetch(NAME));
-    let answered = record(&mut provider, content(6));
+    let asked = record(&mut fetcher, fetch());
+    let answered = record(&mut provider, described(6));
     let next = |name: &str| by_hand::next_key(&key_bytes(name));
-    assert_eq!(by_hand::open(&next("fetcher_to_provider"), 65_536, 12, &asked), plain(&fetch(NAME)));
+    assert_eq!(by_hand::open(&next("fetcher_to_provider"), 65_536, 12, &asked), plain(&fetch()));
     let after_the_next = by_hand::next_key(&next("provider_to_fetcher"));
-    assert_eq!(by_hand::open(&after_the_next, 131_072, 12, &answered), plain(&content(6)));
-    assert_eq!(decode(&mut provider, &mut asked.clone()).unwrap(), Some(fetch(NAME)));
-    assert_eq!(decode(&mut fetcher, &mut answered.clone()).unwrap(), Some(content(6)));
+    assert_eq!(by_hand::open(&after_the_next, 131_072, 12, &answered), plain(&described(6)));
+    assert_eq!(decode(&mut provider, &mut asked.clone()).unwrap(), Some(fetch()));
+    assert_eq!(decode(&mut fetcher, &mut answered.clone()).unwrap(), Some(described(6)));
 }
 
 /// BT-6.6-3: a frame that can't be written takes no counter and leaves nothing behind.

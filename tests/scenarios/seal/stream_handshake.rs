@@ -1,9 +1,9 @@
 //! The handshake of a stream: whom the provider hears before it says a word (BT-6.6).
 
-use bittrickle_wire::FileName;
 use bittrickle_wire::seal::{
     STREAM_ACCEPT_BYTES, STREAM_INITIATE_BYTES, StreamAccepting, StreamError, StreamInitiating,
 };
+use bittrickle_wire::{FileName, Target};
 use bytes::Bytes;
 
 use super::{
@@ -17,7 +17,7 @@ fn the_provider_learns_the_device_the_ticket_and_the_name() {
     for name in ["a", "notes.txt", "日本語.txt", &"n".repeat(255)] {
         let (_, initiate) = begin_stream(name);
         let accepting = accept_stream(&initiate);
-        assert_eq!(accepting.name, FileName::new(name).unwrap());
+        assert_eq!(accepting.target, Target::Name(FileName::new(name).unwrap()));
         assert_eq!((accepting.device, accepting.ticket), (fetcher_secret().public(), opaque_ticket()));
     }
 }
@@ -26,8 +26,8 @@ fn the_provider_learns_the_device_the_ticket_and_the_name() {
 #[test]
 fn both_sides_of_a_stream_have_the_same_keys() {
     let (mut fetcher, mut provider) = stream("notes.txt");
-    let mut question = record(&mut fetcher, fetch("notes.txt"));
-    assert_eq!(decode(&mut provider, &mut question).unwrap(), Some(fetch("notes.txt")));
+    let mut question = record(&mut fetcher, fetch());
+    assert_eq!(decode(&mut provider, &mut question).unwrap(), Some(fetch()));
     let mut answer = record(&mut provider, data(b"hello\n"));
     assert_eq!(decode(&mut fetcher, &mut answer).unwrap(), Some(data(b"hello\n")));
 }
@@ -41,8 +41,8 @@ fn the_first_messages_tell_nothing_to_who_listens() {
     let (_, initiate) = begin_stream("notes.txt");
     let (_, accept) = accept_stream(&initiate).finish();
     assert_eq!((initiate.len(), accept.len()), (STREAM_INITIATE_BYTES, STREAM_ACCEPT_BYTES));
-    assert_eq!((initiate.len(), accept.len()), (396, 60));
-    assert_eq!(initiate[..12], [0xb7, 1, 2, 2, 0, 0, 0, 0, 0, 0, 1, 0x80]);
+    assert_eq!((initiate.len(), accept.len()), (402, 60));
+    assert_eq!(initiate[..12], [0xb7, 1, 2, 2, 0, 0, 0, 0, 0, 0, 1, 0x86]);
     assert_eq!(accept[..12], [0xb7, 1, 0x82, 2, 0, 0, 0, 0, 0, 0, 0, 48]);
     let keys = [fetcher_secret().public(), device_secret().public()];
     for secret in keys.iter().map(|key| &key.as_bytes()[..]).chain([&opaque_ticket().0.0[..], b"notes.txt"]) {

@@ -1,7 +1,7 @@
 //! Tickets: for one device, one name, one source, and a short time (BT-6.7).
 
 use bittrickle_wire::seal::{PublicKey, TICKET_LIFE_MS_MAX, Ticket, TicketError, TicketKey};
-use bittrickle_wire::{FileName, HexBytes};
+use bittrickle_wire::{FileName, HexBytes, Target};
 
 use super::{fetcher_secret, handshake, handshake_of, secret};
 
@@ -23,7 +23,7 @@ fn a_ticket_is_good_for_its_device_and_its_name() {
         assert_eq!(result, Err(TicketError::Forged), "bit {bit} of the device's key");
     }
     for other in ["notes.tx", "notes.txt.", "Notes.txt", "otes.txt", "n", "notes.txt2"] {
-        let Ok(other) = FileName::new(other) else { continue };
+        let Ok(other) = FileName::new(other).map(Target::Name) else { continue };
         let result = source.check(NOW_MS, &fetcher(), &other, &ticket);
         assert_eq!(result, Err(TicketError::Forged), "{other:?}");
     }
@@ -99,6 +99,6 @@ fn fetcher() -> PublicKey {
     fetcher_secret().public()
 }
 
-fn name(text: &str) -> FileName {
-    FileName::new(text).unwrap()
+fn name(text: &str) -> Target {
+    Target::Name(FileName::new(text).unwrap())
 }

@@ -11,15 +11,15 @@ use bittrickle_wire::seal::{
     Datagram, Invite, Reset, STREAM_KEY_FRAMES, SealedCodec, StreamAccepting, StreamError, StreamInitiating,
     Ticket,
 };
-use bittrickle_wire::{DatagramCodec, FileName, Frame};
+use bittrickle_wire::{DatagramCodec, FileName, Frame, Target};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tokio_util::codec::Encoder as _;
 
 use super::{
-    DEVICE_INDEX, NOW, SERVER_INDEX, accept_stream, by_hand, bytes_from, content, cookie_keys, data, decode,
-    device_secret, every_datagram, fetch, fetcher_secret, from, handshake, heartbeat, logged_in, login, open,
-    opened_frame, record, sealed, server_secret,
+    DEVICE_INDEX, NOW, SERVER_INDEX, accept_stream, by_hand, bytes_from, cookie_keys, data, decode,
+    described, device_secret, every_datagram, fetch, fetcher_secret, from, handshake, heartbeat, logged_in,
+    login, open, opened_frame, record, sealed, server_secret,
 };
 use crate::project;
 
@@ -58,7 +58,7 @@ fn the_listed_keys_open_what_was_sealed_over_datagrams() {
 fn the_listed_keys_open_what_was_sealed_on_a_stream() {
     for (name, frame, key, counter) in [
         ("record_fetch", "fetch_frame", "fetcher_to_provider", 0),
-        ("record_content", "content_frame", "provider_to_fetcher", 0),
+        ("record_described", "described_frame", "provider_to_fetcher", 0),
         ("record_data", "data_frame", "provider_to_fetcher", 1),
         ("record_after_rekey", "data_frame", "provider_to_fetcher_after_rekey", 65_536),
     ] {
@@ -77,7 +77,7 @@ fn the_listed_ticket_is_made_as_the_specification_says() {
     let key = *hasher.finalize().as_bytes();
     assert_eq!(key[..], key_bytes("ticket_key"));
     let front = [TICKET_ENDS_MS.to_be_bytes(), TICKET_NUMBER.to_be_bytes()].concat();
-    let said = [&front[..], &vector("fetcher_public"), NAME.as_bytes()].concat();
+    let said = [&front[..], &vector("fetcher_public"), target().to_string().as_bytes()].concat();
     let tag = blake3::keyed_hash(&key, &said);
     assert_eq!(vector("ticket"), [&front, &tag.as_bytes()[..16]].concat());
 }
@@ -99,12 +99,12 @@ fn the_listed_cookie_is_made_as_the_specification_says() {
 #[test]
 fn first_messages_of_streams_that_ask_for_nonsense_are_refused() {
     let refused = list("refused");
-    assert!(refused.len() >= 6);
+    assert!(refused.len() >= 13);
     for vector in refused {
         let initiate = unhex(text(&vector, "hex"));
         let initiate = initiate[..].try_into().unwrap();
         let result = StreamAccepting::new(&device_secret(), &initiate, bytes_from(0x10));
-        assert_eq!(result.err(), Some(StreamError::Name), "{}", vector["name"]);
+        assert_eq!(result.err(), Some(StreamError::Target), "{}", vector["name"]);
     }
 }
 
@@ -281,9 +281,15 @@ fn stream_vectors() -> Vec<String> {
         "Fetch, the first record of the one that fetches",
         &mut fetcher,
         &mut provider,
-        &fetch(NAME),
+        &fetch(),
     );
-    add("record_content", "Content, the provider's first record", &mut provider, &mut fetcher, &content(6));
+    add(
+        "record_described",
+        "Described, the provider's first record",
+        &mut provider,
+        &mut fetcher,
+        &described(6),
+    );
     add("record_data", "Data, the provider's second record", &mut provider, &mut fetcher, &hello);
     for _ in 2..STREAM_KEY_FRAMES {
         let mut sealed = record(&mut provider, hello.clone());
@@ -292,8 +298,8 @@ fn stream_vectors() -> Vec<String> {
     let what = "the same Data, the provider's record after 65,536, with the key that follows";
     add("record_after_rekey", what, &mut provider, &mut fetcher, &hello);
     lines.extend([
-        line("fetch_frame", "Fetch in bincode, request 1", &hex(&plain(fetch(NAME)))),
-        line("content_frame", "Content of 6 bytes in bincode, request 1", &hex(&plain(content(6)))),
+        line("fetch_frame", "Fetch in bincode, request 1", &hex(&plain(fetch()))),
+        line("described_frame", "Described, 6 bytes, in bincode, request 1", &hex(&plain(described(6)))),
         line("data_frame", "Data, request 1", &hex(&plain(hello))),
     ]);
     lines
@@ -307,17 +313,25 @@ pub(super) fn stream_of_the_vectors() -> (SealedCodec, SealedCodec) {
 }
 
 fn begin_stream_of_the_vectors() -> (StreamInitiating, Bytes, StreamAccepting) {
-    let (name, provider) = (FileName::new(NAME).unwrap(), device_secret().public());
+    let (target, provider) = (target(), device_secret().public());
     let (initiating, initiate) =
-        StreamInitiating::new(&fetcher_secret(), &provider, &ticket(), &name, bytes_from(0xe0));
+        StreamInitiating::new(&fetcher_secret(), &provider, &ticket(), &target, bytes_from(0xe0));
     let accepting = accept_stream(&initiate);
-    assert_eq!((&accepting.name, accepting.ticket), (&name, ticket()));
+    assert_eq!((&accepting.target, accepting.ticket), (&target, ticket()));
     (initiating, initiate, accepting)
 }
 
+fn target() -> Target {
+    Target::Name(FileName::new(NAME).unwrap())
+}
+
 fn ticket() -> Ticket {
-    let (key, name) = (handshake().server.ticket_key(false), FileName::new(NAME).unwrap());
-    key.issue(&fetcher_secret().public(), &name, TICKET_ENDS_MS, TICKET_NUMBER)
+    handshake().server.ticket_key(false).issue(
+        &fetcher_secret().public(),
+        &target(),
+        TICKET_ENDS_MS,
+        TICKET_NUMBER,
+    )
 }
 
 fn plain(frame: Frame) -> BytesMut {

@@ -15,22 +15,18 @@ use bittrickle_wire::{Encoding, HexBytes, Message};
 use super::{LIFE_MS, Sharing, refusal, rest_of};
 use crate::programs;
 
-/// BT-6.6-6: a connection is for one name, even where the other is shared as well.
+/// BT-6.6-6: a connection is for what its ticket is for: nothing in a request says otherwise.
 #[test]
-fn a_fetch_for_another_name_than_the_tickets_is_refused_and_the_connection_closed() {
+fn a_ticket_for_a_content_that_is_not_shared_lets_in_and_gets_nothing() {
     let sharing = Sharing::start(&[("shared", b"abc"), ("other", b"def")]);
-    for name in ["other", "private", "Shared"] {
-        let mut stream = sharing.enter("shared");
-        stream.fetch(3, Encoding::Json, name).unwrap();
-        let refused = stream.receive();
-        assert_eq!(
-            refused.as_ref().map(|frame| (frame.request_id, frame.encoding)),
-            Some((3, Encoding::Json))
-        );
-        assert_eq!(refusal(refused), RefusalCode::NO_TICKET);
-        assert_eq!(RefusalCode::NO_TICKET, RefusalCode(13));
-        assert_eq!(stream.receive(), None, "and it is over");
-    }
+    let target = format!("root:{}", "ab".repeat(32));
+    let ticket = sharing.index.ticket("alice", &sharing.device.public(), &target, LIFE_MS);
+    let mut stream = sharing.show_for(&sharing.device, &ticket, &target).unwrap();
+    stream.fetch(3, Encoding::Json, 0, 1).unwrap();
+    let refused = stream.receive();
+    let asked = refused.as_ref().map(|frame| (frame.request_id, frame.encoding));
+    assert_eq!(asked, Some((3, Encoding::Json)));
+    assert_eq!(refusal(refused), RefusalCode::NOT_SHARED);
 }
 
 /// BT-6.1-1, BT-6.6-2, BT-1.1-2: nobody gets a byte who doesn't begin with a handshake, and nobody is waited for who
@@ -38,7 +34,7 @@ fn a_fetch_for_another_name_than_the_tickets_is_refused_and_the_connection_close
 #[test]
 fn a_connection_that_begins_with_anything_but_a_handshake_gets_no_byte() {
     let mut sharing = Sharing::start(&[("shared", b"abc")]);
-    let fetch = [&[0xb7, 1, 0x40, 0, 0, 0, 0, 1, 0, 0, 0, 17][..], br#"{"name":"shared"}"#].concat();
+    let fetch = [&[0xb7, 1, 0x41, 1, 0, 0, 0, 1, 0, 0, 0, 3][..], &[2, 0, 1]].concat();
     let mut huge = vec![0xb7, 1, 0x40, 1, 0, 0, 0, 1];
     huge.extend_from_slice(&[0xff; 4]);
     let beginnings: [&[u8]; 8] = [
@@ -47,8 +43,8 @@ fn a_connection_that_begins_with_anything_but_a_handshake_gets_no_byte() {
         // Another version; an `Initiate` as it is over UDP; one in another encoding; one with a request id.
         &[0xb7, 2, 0x40, 1, 0, 0, 0, 1, 0, 0, 0, 0],
         &[0xb7, 1, 0x02, 2, 0, 0, 0, 0, 0, 0, 0, 244],
-        &[0xb7, 1, 0x02, 1, 0, 0, 0, 0, 0, 0, 1, 0x80],
-        &[0xb7, 1, 0x02, 2, 0, 0, 0, 1, 0, 0, 1, 0x80],
+        &[0xb7, 1, 0x02, 1, 0, 0, 0, 0, 0, 0, 1, 0x86],
+        &[0xb7, 1, 0x02, 2, 0, 0, 0, 1, 0, 0, 1, 0x86],
         b"HELLO",
         b"{\"type\": \"lap\"}",
     ];
@@ -76,7 +72,7 @@ fn a_ticket_that_is_not_good_opens_nothing() {
     let good = sharing.ticket("shared", LIFE_MS);
     let mut changed = [good; TICKET_BYTES];
     changed.iter_mut().enumerate().for_each(|(index, ticket)| ticket.0.0[index] ^= 1);
-    let bobs = sharing.index.ticket("bob", &own.public(), "shared", LIFE_MS);
+    let bobs = sharing.index.ticket("bob", &own.public(), &sharing.target("shared"), LIFE_MS);
     let mut cases = vec![
         (eve.clone(), good, "shared", "it is another device's"),
         (own.clone(), good, "other", "it is for another name"),
@@ -93,8 +89,8 @@ fn a_ticket_that_is_not_good_opens_nothing() {
     }
     assert_eq!(sharing.turned_away(), format!("0 handshakes, {count} tickets"));
     let mut stream = sharing.show(&own, &good, "shared").expect("nobody has used it up");
-    stream.fetch(1, Encoding::Bincode, "shared").unwrap();
-    assert!(matches!(stream.receive().unwrap().message, Message::Content(_)));
+    stream.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert!(matches!(stream.receive().unwrap().message, Message::Data(_)));
     drop(bob);
 }
 
@@ -112,7 +108,7 @@ fn a_ticket_opens_the_door_once() {
 
     // Whoever has heard the whole of it on the network gets no further: the handshake can't be shown twice either.
     let ticket = sharing.ticket("shared", LIFE_MS);
-    let (_, heard) = initiate(&device, &sharing.provider, &ticket, "shared");
+    let (_, heard) = initiate(&device, &sharing.provider, &ticket, &sharing.target("shared"));
     for is_first in [true, false] {
         let mut stream = sharing.connect();
         stream.write_all(&heard).unwrap();
@@ -128,12 +124,15 @@ fn a_ticket_opens_the_door_once() {
 fn a_handshake_for_another_key_or_with_a_bad_name_gets_no_byte_and_is_counted() {
     let mut sharing = Sharing::start(&[("shared", b"abc")]);
     let (ticket, device) = (sharing.ticket("shared", LIFE_MS), sharing.device.clone());
-    let (_, mut changed) = initiate(&device, &sharing.provider, &ticket, "shared");
+    let (_, mut changed) = initiate(&device, &sharing.provider, &ticket, &sharing.target("shared"));
     changed[100] ^= 1;
-    let mut attempts = vec![initiate(&device, &secret_key().public(), &ticket, "shared").1, changed];
-    for name in ["", "../shared", "a/b", "e\u{301}", "NUL"] {
-        let ticket = sharing.ticket(name, LIFE_MS);
-        attempts.push(initiate(&device, &sharing.provider, &ticket, name).1);
+    let mut attempts =
+        vec![initiate(&device, &secret_key().public(), &ticket, &sharing.target("shared")).1, changed];
+    for target in
+        ["", "shared", "name:", "name:../shared", "name:a/b", "name:e\u{301}", "root:00", "root:NUL"]
+    {
+        let ticket = sharing.index.ticket("alice", &device.public(), target, LIFE_MS);
+        attempts.push(initiate(&device, &sharing.provider, &ticket, target).1);
     }
     let count = attempts.len();
     for attempt in attempts {

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bittrickle_tests::sealed_stream::{INITIATE_BYTES, SealedStream, initiate};
 use bittrickle_tests::wait::{wait_for, wait_until};
-use bittrickle_wire::messages::{RefusalCode, Reply};
+use bittrickle_wire::messages::{RefusalCode, Renew, Reply};
 use bittrickle_wire::seal::Ticket;
-use bittrickle_wire::{Encoding, HexBytes, Message};
+use bittrickle_wire::{Encoding, Frame, HexBytes, Message};
 
 use super::{LIFE_MS, Sharing, connect_from, heartbeat, refusal, rest_of};
 
@@ -17,7 +17,8 @@ use super::{LIFE_MS, Sharing, connect_from, heartbeat, refusal, rest_of};
 fn strangers_are_bounded_and_closed_after_their_deadline() {
     let sharing = Sharing::start(&[("notes.txt", b"abc")]);
     let eve = Ipv4Addr::new(127, 0, 0, 2);
-    let (_, initiate) = initiate(&sharing.device, &sharing.provider, &Ticket(HexBytes([0; 32])), "notes.txt");
+    let (_, initiate) =
+        initiate(&sharing.device, &sharing.provider, &Ticket(HexBytes([0; 32])), "name:notes.txt");
     let started = Instant::now();
     let mut slow: Vec<TcpStream> = (0..8).map(|_| connect_from(eve, sharing.address)).collect();
     for (missing, stream) in slow.iter_mut().enumerate() {
@@ -55,7 +56,7 @@ fn strangers_are_bounded_and_closed_after_their_deadline() {
             &sharing.device,
             &sharing.provider,
             &sharing.ticket("notes.txt", LIFE_MS),
-            "notes.txt"
+            &sharing.target("notes.txt")
         )
         .is_some()
     );
@@ -71,33 +72,33 @@ fn strangers_of_all_addresses_are_bounded_too() {
         .collect();
     let mut more = connect_from(Ipv4Addr::new(127, 0, 2, 1), sharing.address);
     assert_eq!(rest_of(&mut more), b"", "more than 64 are closed at once");
-    member.fetch(1, Encoding::Bincode, "notes.txt").unwrap();
-    assert!(matches!(member.receive().unwrap().message, Message::Content(_)));
+    member.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert!(matches!(member.receive().unwrap().message, Message::Data(_)));
     // One who goes makes room at once, long before the deadline.
     drop(strangers.pop());
     let ticket = sharing.ticket("notes.txt", LIFE_MS);
     wait_until("there is room again", || sharing.show(&sharing.device, &ticket, "notes.txt").is_some());
 }
 
-/// BT-3.2-1, BT-5.4-2
+/// BT-3.3-4, BT-3.7-4, BT-5.4-2
 #[test]
 fn more_uploads_than_there_are_slots_are_told_to_come_back() {
     let mut sharing = Sharing::start(&[]);
     // Large enough that no socket buffer swallows it: each taker keeps its slot until it reads.
-    std::fs::File::create(sharing.alice.path("big")).unwrap().set_len(1 << 30).unwrap();
+    std::fs::File::create(sharing.alice.path("big")).unwrap().set_len(63 << 20).unwrap();
     assert_eq!(sharing.alice.ask("pub big"), ["File published successfully"]);
     let mut takers: Vec<SealedStream> = (0..32).map(|_| sharing.enter("big")).collect();
     for taker in &mut takers {
-        taker.fetch(1, Encoding::Bincode, "big").unwrap();
+        taker.fetch(1, Encoding::Bincode, 0, 63).unwrap();
         assert!(taker.receive().is_some(), "its upload has begun");
     }
     let mut late = sharing.enter("big");
-    late.fetch(1, Encoding::Bincode, "big").unwrap();
+    late.fetch(1, Encoding::Bincode, 0, 1).unwrap();
     assert_eq!(refusal(late.receive()), RefusalCode::BUSY);
     drop(takers);
     wait_until("a slot is free again", || {
-        late.fetch(2, Encoding::Bincode, "big").unwrap();
-        matches!(late.receive().unwrap().message, Message::Content(_))
+        late.fetch(2, Encoding::Bincode, 0, 1).unwrap();
+        matches!(late.receive().unwrap().message, Message::Data(_))
     });
 }
 
@@ -126,32 +127,43 @@ fn connections_of_one_device_and_of_all_devices_are_bounded_too() {
     kept.extend(more.take(200).flatten());
     assert_eq!(kept.len(), 192, "of all devices");
     let last = kept.last_mut().unwrap();
-    last.fetch(1, Encoding::Bincode, "notes.txt").unwrap();
-    assert!(matches!(last.receive().unwrap().message, Message::Content(_)));
+    last.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert!(matches!(last.receive().unwrap().message, Message::Data(_)));
     kept.truncate(3);
     wait_until("there is room again", || sharing.enter_as(&sharing.device, "notes.txt").is_some());
 }
 
-/// BT-6.6-6: who was let in once isn't let in for ever.
+/// BT-3.2-6, BT-6.6-6: who was let in once isn't let in for ever, but may show a new ticket.
 #[test]
-fn a_fetch_after_the_end_of_its_ticket_is_refused_and_the_connection_closed() {
+fn a_request_after_the_end_of_its_ticket_is_refused_until_a_new_one_is_shown() {
     let sharing = Sharing::start(&[("notes.txt", b"abc")]);
     let ticket = sharing.ticket("notes.txt", 1_500);
     let mut stream = sharing.show(&sharing.device, &ticket, "notes.txt").expect("the ticket is good");
     let mut id = 0;
     let refused = wait_for("the ticket's end", Duration::from_secs(10), || {
         id += 1;
-        stream.fetch(id, Encoding::Bincode, "notes.txt").unwrap();
-        loop {
-            match stream.receive().expect("an answer").message {
-                Message::Reply(reply) => return Some(reply),
-                Message::Done(_) => return None,
-                _ => {}
-            }
+        stream.fetch(id, Encoding::Bincode, 0, 1).unwrap();
+        match stream.receive().expect("an answer").message {
+            Message::Reply(reply) => Some(reply),
+            _ => None,
         }
     });
     assert!(id > 1, "before its end it is good");
     let Reply::Refused(refused) = refused else { panic!("{refused:?}") };
-    assert_eq!(refused.code, RefusalCode::NO_TICKET);
-    assert_eq!(stream.receive(), None);
+    assert_eq!((refused.code, RefusalCode::NO_TICKET), (RefusalCode(13), RefusalCode(13)));
+    let mut renew = |ticket| {
+        let message = Message::Renew(Renew { ticket });
+        stream.send(Frame { request_id: 1, encoding: Encoding::Bincode, message }).unwrap();
+        stream.receive().expect("an answer").message
+    };
+    for bad in [
+        ticket,
+        sharing.ticket("notes.txt", -1),
+        sharing.index.ticket("alice", &sharing.device.public(), "name:other", LIFE_MS),
+    ] {
+        assert!(matches!(renew(bad), Message::Reply(Reply::Refused(_))));
+    }
+    assert!(matches!(renew(sharing.ticket("notes.txt", LIFE_MS)), Message::Renewed(_)));
+    stream.fetch(1, Encoding::Bincode, 0, 1).unwrap();
+    assert!(matches!(stream.receive().unwrap().message, Message::Data(_)));
 }

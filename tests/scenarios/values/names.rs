@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bittrickle_wire::FileName;
 use bittrickle_wire::messages::{
-    Fetch, Files, Hit, HitCursor, ListFiles, Locate, Offer, OwnFile, Search, Unpublish,
+    Files, Hit, HitCursor, ListFiles, Locate, Offer, OwnFile, Search, Unpublish,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -37,7 +37,7 @@ fn an_acceptable_name_is_taken_by_every_decoder() {
     }
 }
 
-/// BT-3.4-2
+/// BT-3.5-7
 #[test]
 fn a_hostile_name_made_harmless_is_one_component_and_stays_as_it_is() {
     let names = hostile_names();
@@ -51,7 +51,7 @@ fn a_hostile_name_made_harmless_is_one_component_and_stays_as_it_is() {
     assert_eq!(harmless.len(), names.len(), "no two of them meet");
 }
 
-/// BT-3.4-2
+/// BT-3.5-7
 #[test]
 fn an_acceptable_name_stays_as_it_is() {
     for name in acceptable_names() {
@@ -62,7 +62,7 @@ fn an_acceptable_name_stays_as_it_is() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// BT-3.4-2
+    /// BT-3.5-7
     #[test]
     fn any_label_becomes_one_harmless_component(
         label in any::<String>(),
@@ -214,21 +214,28 @@ fn assert_harmless(label: &str, name: &FileName) {
 fn readers(name: &str) -> Vec<(&'static str, bool)> {
     let written = text_bytes(name);
     let behind = |front: &[u8], back: &[u8]| [front, &written, back].concat();
+    let content = json!({ "file_bytes": 1, "root": null, "is_folder": false });
+    let filter = json!({ "is_exact": false });
+    let offer = json!({ "name": name, "file_bytes": 1, "root": null, "is_folder": false });
+    let target = format!("name:{name}");
+    let target_bytes = text_bytes(&target);
+    let cursor = json!({ "name": name, "content": content });
     vec![
-        ("Fetch", reads_json::<Fetch>(&json!({ "name": name }))),
-        ("Fetch", reads_bincode::<Fetch>(&[&written])),
-        ("Locate", reads_json::<Locate>(&json!({ "name": name }))),
-        ("Locate", reads_bincode::<Locate>(&[&behind(b"", b"\0")])),
-        ("an offer", reads_json::<Offer>(&json!({ "name": name, "file_bytes": 1 }))),
-        ("an offer", reads_bincode::<Offer>(&[&behind(b"", b"\x01")])),
+        ("Locate", reads_json::<Locate>(&json!({ "target": target }))),
+        ("Locate", reads_bincode::<Locate>(&[&target_bytes, b"\0"])),
+        ("an offer", reads_json::<Offer>(&offer)),
+        ("an offer", reads_bincode::<Offer>(&[&behind(b"", b"\x01\0\0")])),
         ("Unpublish", reads_json::<Unpublish>(&json!({ "names": ["a", name] }))),
         ("Unpublish", reads_bincode::<Unpublish>(&[&behind(b"\x02\x01a", b"")])),
-        ("a hit", reads_json::<Hit>(&json!({ "name": name, "members": 1, "sources": 1 }))),
-        ("a hit", reads_bincode::<Hit>(&[&behind(b"", b"\0\x01\x01")])),
-        ("a hit cursor", reads_json::<HitCursor>(&json!({ "name": name }))),
-        ("a search", reads_json::<Search>(&json!({ "text": "", "after": { "name": name } }))),
-        ("a search", reads_bincode::<Search>(&[&behind(b"\0\x01", b"\0")])),
-        ("an own file", reads_json::<OwnFile>(&json!({ "name": name, "sources": 1 }))),
+        (
+            "a hit",
+            reads_json::<Hit>(&json!({ "name": name, "content": content, "members": 1, "sources": 1 })),
+        ),
+        ("a hit", reads_bincode::<Hit>(&[&behind(b"", b"\0\0\0\x01\x01")])),
+        ("a hit cursor", reads_json::<HitCursor>(&cursor)),
+        ("a search", reads_json::<Search>(&json!({ "text": "", "filter": filter, "after": cursor }))),
+        ("a search", reads_bincode::<Search>(&[&behind(b"\0\0\0\0\0\0\0\x01", b"\0\0\0")])),
+        ("an own file", reads_json::<OwnFile>(&json!({ "name": name, "content": content, "sources": 1 }))),
         ("ListFiles", reads_bincode::<ListFiles>(&[&behind(b"\x01", b"")])),
         ("Files", reads_json::<Files>(&json!({ "files": [], "next": name }))),
     ]

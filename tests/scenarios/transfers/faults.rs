@@ -1,0 +1,389 @@
+//! What happens to disks and files while a transfer goes on: full, read-only, changed, swapped, and full of other people's files.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bittrickle_tests::content::{Entry, random_bytes};
+use bittrickle_tests::get::{Taker, names_in};
+use bittrickle_tests::peer::Peer;
+use bittrickle_tests::server::Server;
+use bittrickle_tests::wait::wait_until;
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::{
+    ALICE, BOB, MIB, SLOW, assert_failed, assert_fetched, peer, root_of, rounds, taker, tree, wait_for_part,
+    write_tree,
+};
+use crate::programs;
+
+/// What is done to a file, and what that is called.
+type Change<'a> = (&'a str, &'a dyn Fn(&Path));
+
+/// A small disk in memory.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    /// `None`, and why, where it can't be mounted.
+    fn mount(mib: usize) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("size={mib}m");
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(folder.path());
+        match command.output() {
+            Ok(output) if output.status.success() => Some(Self(folder)),
+            Ok(output) => {
+                let why = String::from_utf8_lossy(&output.stderr).into_owned();
+                println!("no file system can be mounted here, passed over: {why}");
+                None
+            }
+            Err(error) => {
+                println!("there is no `mount` here, passed over: {error}");
+                None
+            }
+        }
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn remount(&self, option: &str) {
+        let options = format!("remount,{option}");
+        assert!(Command::new("mount").args(["-o", &options]).arg(self.path()).status().unwrap().success());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Not in use any more; if it is, it goes when it isn't.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// BT-3.5-1, BT-3.5-8: what has no room isn't begun, and what has no room any more is gone on with once there is some.
+#[test]
+fn a_full_disk_keeps_what_is_here_until_there_is_room() {
+    let Some(disk) = SmallDisk::mount(8) else { return };
+    let server = Server::start(&programs());
+    let (mut alice, bob) = (peer(&server, ALICE, SLOW), taker(&server, BOB).to(disk.path()));
+    let (bytes, huge) = (random_bytes(6 * MIB, 1), random_bytes(9 * MIB, 2));
+    alice.share("file.bin", &bytes);
+    alice.share("huge.bin", &huge);
+    write_tree(&alice.path("folder"), &[Entry::File("a", b"a"), Entry::File("b", &bytes)]);
+    alice.publish("folder");
+    let filler = disk.path().join("filler");
+    let fill = |mib: usize| {
+        let mut file = fs::File::create(&filler).unwrap();
+        // As much of it as there is room for.
+        (0..mib).all(|_| file.write_all(&[1; MIB]).is_ok());
+    };
+    assert_failed(&bob, &bob.get("huge.bin"), 9);
+    fill(4);
+    let ended = bob.get("file.bin");
+    assert_eq!(ended.code(), Some(9), "{}", ended.told());
+    assert!(ended.told().contains("make room, and the same `get` goes on"), "{}", ended.told());
+    assert_eq!(bob.part_bytes(), 0, "nothing is fetched for which there is no room");
+    fs::remove_file(&filler).unwrap();
+    for name in ["file.bin", "folder"] {
+        let mut get = bob.start(name);
+        wait_for_part(&bob, &mut get, 2 * MIB);
+        fill(8);
+        let ended = get.wait();
+        assert_eq!(ended.code(), Some(9), "{name}: {}", ended.told());
+        assert!(ended.told().contains("make room, and the same `get` goes on"), "{}", ended.told());
+        assert!(!bob.names().contains(&name.to_owned()), "{name}");
+        assert_eq!(bob.left_overs().len(), 2, "{name}: {:?}", bob.names());
+        fs::remove_file(&filler).unwrap();
+        let ended = bob.get(name);
+        assert_eq!(ended.code(), Some(0), "{name}: {}", ended.told());
+        assert!(ended.told().contains("were here already"), "{name}: {}", ended.told());
+        let file = if name == "folder" { bob.path("folder/b") } else { bob.path(name) };
+        assert!(fs::read(file).unwrap() == bytes, "{name}");
+        assert_eq!(bob.names(), [name]);
+        let _ = (fs::remove_file(bob.path(name)), fs::remove_dir_all(bob.path(name)));
+    }
+}
+
+/// BT-3.5-8
+#[test]
+fn a_disk_that_can_only_be_read_takes_nothing_and_the_exit_code_says_so() {
+    let Some(disk) = SmallDisk::mount(8) else { return };
+    let server = Server::start(&programs());
+    let (mut alice, bob) = (peer(&server, ALICE, SLOW), taker(&server, BOB).to(disk.path()));
+    let bytes = random_bytes(4 * MIB, 3);
+    alice.share("file.bin", &bytes);
+    disk.remount("ro");
+    assert_failed(&bob, &bob.get("file.bin"), 9);
+    disk.remount("rw");
+    let mut get = bob.start("file.bin");
+    wait_for_part(&bob, &mut get, 2 * MIB);
+    get.signal(Signal::INT);
+    assert_eq!(get.wait().code(), Some(130));
+    disk.remount("ro");
+    let ended = bob.get("file.bin");
+    assert_eq!((ended.code(), bob.left_overs().len()), (Some(9), 2), "{}", ended.told());
+    disk.remount("rw");
+    assert_fetched(&bob, &bob.get("file.bin"), "file.bin", &bytes);
+}
+
+/// Bob's download of a file to which this happens while it is served.
+fn serve_and_change(alice: &mut Peer, bob: &Taker, bytes: &[u8], change: impl FnOnce(&Path)) -> Option<i32> {
+    alice.share("file.bin", bytes);
+    let mut get = bob.start("file.bin");
+    wait_for_part(bob, &mut get, 2 * MIB);
+    change(&alice.path("file.bin"));
+    let ended = get.wait();
+    assert!(ended.told().contains("the content has changed on disk"), "{}", ended.told());
+    ended.code()
+}
+
+/// BT-3.3-4, BT-3.7-2, BT-3.7-3: bytes that aren't those of the root are never sent, nor taken; and the new ones are published.
+#[test]
+fn a_file_that_changes_while_it_is_served_is_never_fetched_half_old_and_half_new() {
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, SLOW);
+    let (old, new) = (random_bytes(6 * MIB, 4), random_bytes(5 * MIB, 5));
+    let changes: [Change<'_>; 4] = [
+        ("written to", &|path| {
+            fs::File::options().write(true).open(path).unwrap().write_all_at(b"!", 5 * MIB as u64).unwrap();
+        }),
+        ("cut", &|path| fs::File::options().write(true).open(path).unwrap().set_len(MIB as u64).unwrap()),
+        ("longer", &|path| {
+            fs::File::options().append(true).open(path).unwrap().write_all(b"more").unwrap();
+        }),
+        ("another file", &|path| {
+            let beside = path.with_extension("new");
+            fs::write(&beside, &new).unwrap();
+            fs::rename(&beside, path).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let bob = taker(&server, BOB);
+        let before = alice.stderr().len();
+        assert_eq!(serve_and_change(&mut alice, &bob, &old, change), Some(7), "{what}");
+        assert_eq!(bob.names(), bob.left_overs(), "{what}");
+        let now = fs::read(alice.path("file.bin")).unwrap();
+        let told = format!("file.bin is hashed: {}", root_of(&now));
+        wait_until("it is published anew", || alice.stderr()[before..].contains(&told));
+        let ended = bob.get("file.bin");
+        assert_eq!(ended.code(), Some(0), "{what}: {}", ended.told());
+        assert!(ended.told().contains(&root_of(&now)), "{what}: {}", ended.told());
+        assert!(fs::read(bob.path("file.bin")).unwrap() == now, "{what}");
+    }
+}
+
+/// BT-3.7-2, BT-3.7-3: its times are another matter: it is hashed again, has its old root, and is gone on with.
+#[test]
+fn a_file_that_is_only_touched_while_it_is_served_is_gone_on_with() {
+    let server = Server::start(&programs());
+    let (mut alice, bob) = (peer(&server, ALICE, SLOW), taker(&server, BOB));
+    let bytes = random_bytes(6 * MIB, 6);
+    let code = serve_and_change(&mut alice, &bob, &bytes, |path| {
+        fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    });
+    assert_eq!(code, Some(0));
+    assert!(fs::read(bob.path("file.bin")).unwrap() == bytes);
+}
+
+/// BT-3.7-2, BT-3.3-4: a file that is gone is not shared any more, and a link in its place isn't followed.
+#[test]
+fn a_file_that_goes_while_it_is_served_is_not_shared_any_more() {
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, SLOW);
+    let bytes = random_bytes(6 * MIB, 7);
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret.path(), &bytes).unwrap();
+    let changes: [Change<'_>; 2] = [
+        ("gone", &|path| fs::remove_file(path).unwrap()),
+        ("a link to the same bytes", &|path| {
+            fs::remove_file(path).unwrap();
+            symlink(secret.path(), path).unwrap();
+        }),
+    ];
+    for (what, change) in changes {
+        let bob = taker(&server, BOB);
+        alice.share("file.bin", &bytes);
+        let mut get = bob.start("file.bin");
+        wait_for_part(&bob, &mut get, 2 * MIB);
+        change(&alice.path("file.bin"));
+        // What is open may be sent to its end: it is what was hashed. A new connection gets nothing.
+        let first = get.wait();
+        let again = taker(&server, BOB);
+        if first.code() == Some(0) {
+            assert_fetched(&bob, &first, "file.bin", &bytes);
+        } else {
+            assert_failed(&bob, &first, 7);
+        }
+        let ended = again.get("file.bin");
+        assert!(matches!(ended.code(), Some(3 | 7)), "{what}: {}", ended.told());
+        assert!(!again.names().contains(&"file.bin".to_owned()), "{what}");
+        alice.wait_for_stderr("file.bin is not shared any more");
+        fs::remove_file(alice.path("file.bin")).or(Ok::<_, std::io::Error>(())).unwrap();
+    }
+}
+
+/// BT-3.5-6: what looks like ours and isn't stays as it is, whatever a download comes to; and so does what is ours of others.
+#[test]
+fn a_download_removes_nothing_but_its_own() {
+    let server = Server::start(&programs());
+    let (mut alice, bob) = (peer(&server, ALICE, SLOW), taker(&server, BOB));
+    let bytes = random_bytes(4 * MIB, 8);
+    alice.share("file.bin", &bytes);
+    alice.share("other.bin", &bytes[..3 * MIB]);
+    // What another download has left.
+    let mut other = bob.start("other.bin");
+    wait_for_part(&bob, &mut other, MIB);
+    other.kill();
+    for (name, inside) in [
+        (".bittrickle-0123456789abcdef.part", "a part of nobody's"),
+        (".bittrickle-0123456789abcdef.journal", "its journal"),
+        (".bittrickle-.part", "no digits"),
+        (".bittrickle-case", "no download at all"),
+        ("file.bin.part", "somebody else's"),
+        ("journal", "a diary"),
+    ] {
+        fs::write(bob.path(name), inside).unwrap();
+    }
+    let tree_name = ".bittrickle-fedcba9876543210.part";
+    write_tree(&bob.path(tree_name), &[Entry::Folder("a"), Entry::File("a/b", b"c")]);
+    let before = tree(bob.out());
+
+    let mut get = bob.start("file.bin");
+    wait_for_new_part(&bob, &before.keys().cloned().collect::<Vec<_>>());
+    get.kill();
+    let mut get = bob.start("file.bin");
+    wait_until("it goes on", || get.is_over() || !get.stderr().is_empty());
+    let ended = get.wait();
+    assert_eq!(ended.code(), Some(0), "{}", ended.told());
+    assert_eq!(bob.get("nothing").code(), Some(3));
+    assert_eq!(bob.get("file.bin").code(), Some(13));
+    let mut after = tree(bob.out());
+    assert!(after.remove("file.bin").is_some_and(|(_, _, fetched)| fetched == bytes));
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    assert!(after == before);
+}
+
+fn wait_for_new_part(taker: &Taker, before: &[String]) {
+    wait_until("the download has begun", || {
+        taker.names().iter().any(|name| name.ends_with(".journal") && !before.contains(name))
+    });
+}
+
+/// BT-3.6-6, BT-3.5-6: somebody who can write to the target folder puts links in the place of whatever grows there, over and
+/// over. Nothing lands outside. `BITTRICKLE_SWAPS` says how many downloads it goes on for.
+#[test]
+fn links_in_the_place_of_what_grows_lead_nowhere() {
+    let rounds = rounds("BITTRICKLE_SWAPS", 300);
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, &[]);
+    let (one, two) = (random_bytes(2_000, 9), random_bytes(MIB + 5, 10));
+    let entries = [
+        Entry::Folder("a"),
+        Entry::Folder("a/b"),
+        Entry::File("a/b/one", &one),
+        Entry::File("a/empty", b""),
+        Entry::File("a/two", &two),
+        Entry::File("top", &one),
+    ];
+    write_tree(&alice.path("stuff"), &entries);
+    alice.publish("stuff");
+    alice.share("file.bin", &two);
+    let outside = tempfile::tempdir().unwrap();
+    // The same names are there, so that a link is as good as the folder it stands for.
+    for name in ["one", "two", "top", "empty"] {
+        fs::write(outside.path().join(name), b"outside").unwrap();
+    }
+    fs::create_dir(outside.path().join("b")).unwrap();
+    fs::write(outside.path().join("b/one"), b"outside").unwrap();
+    let before = tree(outside.path());
+    // The index answers each device so often only; several take turns.
+    let counts = std::thread::scope(|scope| {
+        let run = || swapped_downloads(peer(&server, BOB, &[]), rounds.div_ceil(TAKERS), outside.path());
+        let running: Vec<_> = (0..TAKERS).map(|_| scope.spawn(run)).collect();
+        running.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let (fetched, swaps) = counts.into_iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
+    println!("{rounds} rounds, {fetched} fetched, {swaps} swaps");
+    assert!(fetched > 0 && swaps > u64::from(rounds) / 4, "{fetched} fetched, {swaps} swaps");
+    assert!(tree(outside.path()) == before, "{:?}", tree(outside.path()).keys());
+}
+
+const TAKERS: u32 = 4;
+
+/// So many downloads of one peer, in a folder where links come and go. How many were fetched, and how many links there were.
+fn swapped_downloads(mut bob: Peer, rounds: u32, outside: &Path) -> (u32, u64) {
+    let (folder, is_over) = (bob.folder().to_owned(), AtomicBool::new(false));
+    let mut fetched = 0;
+    std::thread::scope(|scope| {
+        let swapping = scope.spawn(|| swap(&is_over, &folder, outside));
+        // If a round panics, the other thread has to hear of it.
+        let over = OnDrop(&is_over);
+        for round in 0..rounds {
+            let told = bob.ask(if round % 3 == 0 { "get file.bin" } else { "get stuff" });
+            fetched += u32::from(told == ["File downloaded successfully."]);
+            clean(&folder);
+        }
+        drop(over);
+        (fetched, swapping.join().unwrap())
+    })
+}
+
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Puts links in the place of parts, journals, and what is in parts, and what was there back. Says how often.
+fn swap(is_over: &AtomicBool, folder: &Path, outside: &Path) -> u64 {
+    let mut swaps = 0;
+    while !is_over.load(Ordering::Relaxed) {
+        let ours = names_in(folder).into_iter().filter(|name| name.starts_with(".bittrickle-"));
+        let targets: Vec<(PathBuf, PathBuf)> = ours
+            .map(|name| folder.join(name))
+            .flat_map(|path| {
+                let inside = |name: &str| path.join(name);
+                vec![
+                    (inside("a"), outside.to_owned()),
+                    (inside("a/b"), outside.to_owned()),
+                    (inside("a/two"), outside.join("two")),
+                    (inside("a/empty"), outside.join("empty")),
+                    (inside("top"), outside.join("new")),
+                    (path.clone(), outside.to_owned()),
+                    (path.clone(), outside.join("two")),
+                ]
+            })
+            .collect();
+        for (path, target) in targets {
+            let aside = folder.join("aside");
+            // All of it may be gone, or be there again, at any moment.
+            let is_moved = fs::rename(&path, &aside).is_ok();
+            if symlink(&target, &path).is_ok() {
+                swaps += 1;
+                std::thread::sleep(Duration::from_micros(200));
+                let _ = fs::remove_file(&path);
+            }
+            if is_moved {
+                let _ = fs::rename(&aside, &path);
+            }
+        }
+    }
+    swaps
+}
+
+/// Removes everything, as far as it stays in its place.
+fn clean(folder: &Path) {
+    for name in names_in(folder) {
+        let path = folder.join(name);
+        let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+        let _ = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+    }
+}
