@@ -1,11 +1,22 @@
 //! Made-up files that look like what students share. The same number always gives the same file.
 
 use bittrickle_wire::messages::Offer;
-use bittrickle_wire::{FileBytes, FileName, Query};
+use bittrickle_wire::{Content, FileBytes, FileName, Query, Root};
 
 /// The file of this number. Names differ up to a million files, and are about as long as people's names for files.
 pub(crate) fn offer(number: usize) -> Offer {
-    Offer { name: name(number), file_bytes: size(number) }
+    let Content { root, is_folder, .. } = content(number);
+    Offer { name: name(number), file_bytes: size(number), root, is_folder }
+}
+
+/// What stands behind the name of the file of this number.
+pub(crate) fn content(number: usize) -> Content {
+    Content { file_bytes: Some(size(number)), root: Some(root(number)), is_folder: false }
+}
+
+/// The root of the file of this number.
+pub(crate) fn root(number: usize) -> Root {
+    Root::of(&(number as u64).to_be_bytes())
 }
 
 /// The name of the file of this number.

@@ -1,11 +1,12 @@
-//! `bittrickle-bench`: what a message costs to write and to read, what the index costs beside a bare echo, and what
-//! sealing costs.
+//! `bittrickle-bench`: what a message costs to write and to read, what the index costs beside a bare echo, what sealing
+//! costs, and what a transfer costs beside a bare one.
 //!
 //! | module | what it measures |
 //! |---|---|
 //! | [`codec`] | nanoseconds a message, in both encodings, without a socket |
 //! | [`index`] | replies a second and CPU time of a real server, beside an echo of datagrams of the same sizes |
 //! | [`sealed`] | the same beside a server whose cipher does nothing; handshakes, returning devices, memory |
+//! | [`transfer`] | files and folders from peer to peer, beside bare TCP, `cp` and `b3sum`; swarms, memory |
 //!
 //! What they share: [`server`] and [`echo`], each a [`process`] of its own; [`people`] and their [`client`]s; the [`load`]
 //! that speaks with a [`voice`], and what is [`measure`]d then.
@@ -28,6 +29,7 @@ mod report;
 mod samples;
 mod sealed;
 mod server;
+mod transfer;
 mod voice;
 
 use std::process::ExitCode;
@@ -38,6 +40,7 @@ use index::IndexError;
 use process::Role;
 use report::{Report, ReportError};
 use sealed::SealedError;
+use transfer::TransferError;
 
 /// BitTrickle's benchmarks. Build them with --release, and keep the machine quiet while they run.
 #[derive(Debug, Parser)]
@@ -55,6 +58,8 @@ enum Benchmark {
     Index(index::Options),
     /// What sealing costs: heartbeats, packets, handshakes, returning devices, memory
     Sealed(sealed::Options),
+    /// What a verified and sealed transfer costs beside bare TCP, `cp` and `b3sum`
+    Transfer(transfer::Options),
 }
 
 const EXAMPLE: &str = "\
@@ -62,6 +67,7 @@ Example:
   cargo run --release -p bittrickle-bench -- codec
   cargo run --release -p bittrickle-bench -- index --seconds 5 --json
   cargo run --release -p bittrickle-bench -- sealed heartbeat memory
+  cargo run --release -p bittrickle-bench -- transfer file-1gib folder
 
 A figure that has a floor is followed by it and by the ratio of the two: ratios can be compared
 between machines, figures can't. With --json each line of stdout is one object with name, value,
@@ -74,6 +80,8 @@ enum BenchError {
     Index(#[from] IndexError),
     #[error(transparent)]
     Sealed(#[from] SealedError),
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
     #[error("the operating system has no handler for signals: {0}")]
     Signals(#[from] std::io::Error),
     #[error(transparent)]
@@ -115,6 +123,12 @@ fn run(benchmark: Benchmark) -> Result<(), BenchError> {
             interrupt::watch()?;
             let mut report = Report::to_stdout(options.json);
             sealed::run(&options, &mut report)?;
+            report.finish()?;
+        }
+        Benchmark::Transfer(options) => {
+            interrupt::watch()?;
+            let mut report = Report::to_stdout(options.json);
+            transfer::run(&options, &mut report)?;
             report.finish()?;
         }
     }

@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::cipher::NullCipher;
 use crate::sealed::memory;
+use crate::transfer::plain;
 use crate::{echo, server};
 
 /// What this program is told to be by its first argument, which no person types.
@@ -28,6 +29,12 @@ pub(crate) enum Role {
     Echo,
     /// A server without a socket, whose memory is measured; the arguments are those of [`memory::play`].
     Memory,
+    /// Sends a file over bare TCP; the arguments are those of [`plain::play_sender`].
+    PlainSender,
+    /// Receives it; the arguments are those of [`plain::play_receiver`].
+    PlainReceiver,
+    /// The peer as it is, with the arguments that follow.
+    Peer,
 }
 
 /// A process that listens, ended when this value is dropped.
@@ -74,7 +81,16 @@ pub(crate) enum ProcessError {
 const LISTENING_DEADLINE: Duration = Duration::from_secs(30);
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Server, Self::NullServer, Self::Product, Self::Echo, Self::Memory];
+    const ALL: [Self; 8] = [
+        Self::Server,
+        Self::NullServer,
+        Self::Product,
+        Self::Echo,
+        Self::Memory,
+        Self::PlainSender,
+        Self::PlainReceiver,
+        Self::Peer,
+    ];
 
     /// The role that this first argument stands for.
     pub(crate) fn from_argument(argument: &OsStr) -> Option<Self> {
@@ -88,12 +104,18 @@ impl Role {
             Self::Product => "@product",
             Self::Echo => "@echo",
             Self::Memory => "@memory",
+            Self::PlainSender => "@plain-sender",
+            Self::PlainReceiver => "@plain-receiver",
+            Self::Peer => "@peer",
         }
     }
 
     /// Is that process until the one that started it ends.
     pub(crate) fn play(self, arguments: impl Iterator<Item = OsString>) -> ExitCode {
-        end_with_starter();
+        // A peer's stdin is its own to read, and it ends with it.
+        if self != Self::Peer {
+            end_with_starter();
+        }
         match self {
             Self::Server => server::play::<Aes256Gcm>(arguments),
             Self::NullServer => server::play::<NullCipher>(arguments),
@@ -103,6 +125,12 @@ impl Role {
             }
             Self::Echo => echo::run(),
             Self::Memory => memory::play(arguments),
+            Self::PlainSender => plain::play_sender(arguments),
+            Self::PlainReceiver => plain::play_receiver(arguments),
+            Self::Peer => {
+                let program = OsString::from("bittrickle");
+                bittrickle_peer::cli::run(std::iter::once(program).chain(arguments))
+            }
         }
     }
 
@@ -146,12 +174,7 @@ impl Process {
     /// # Errors
     /// The operating system has no /proc, or the process has ended.
     pub(crate) fn cpu_time(&self) -> Result<Duration, ProcessError> {
-        let path = PathBuf::from(format!("/proc/{}/stat", self.child.id()));
-        let stat = std::fs::read_to_string(&path)
-            .map_err(|error| ProcessError::CpuTime { path: path.clone(), error })?;
-        let ticks = cpu_ticks(&stat)
-            .ok_or_else(|| ProcessError::CpuTime { path, error: io::ErrorKind::InvalidData.into() })?;
-        Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+        cpu_time_of(self.child.id())
     }
 }
 
@@ -161,6 +184,20 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// CPU time that the process with this id has used, in user space and in the kernel; also of one that has ended, until it
+/// is waited for.
+///
+/// # Errors
+/// The operating system has no /proc, or there is no such process.
+pub(crate) fn cpu_time_of(id: u32) -> Result<Duration, ProcessError> {
+    let path = PathBuf::from(format!("/proc/{id}/stat"));
+    let stat = std::fs::read_to_string(&path)
+        .map_err(|error| ProcessError::CpuTime { path: path.clone(), error })?;
+    let ticks = cpu_ticks(&stat)
+        .ok_or_else(|| ProcessError::CpuTime { path, error: io::ErrorKind::InvalidData.into() })?;
+    Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
 }
 
 fn listening_address(role: Role, stdout: ChildStdout) -> Result<SocketAddr, ProcessError> {

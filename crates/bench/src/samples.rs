@@ -1,17 +1,20 @@
 //! One realistic message of every kind. Lists are as full as one JSON datagram allows, and both encodings carry the
 //! same message, so that their figures can be compared.
 
-use bittrickle_wire::limits::{DATA_BYTES_MAX, UNPUBLISH_NAMES_MAX};
+use bittrickle_wire::limits::{
+    ANNOUNCE_ROOTS_MAX, DATA_BYTES_MAX, HAVE_BITMAP_BYTES_MAX, UNPUBLISH_NAMES_MAX,
+};
 use bittrickle_wire::messages::{
-    Access, Content, Done, Enrol, Enrolled, Fetch, Files, Found, Heartbeat, HeartbeatReply, Hit, HitCursor,
-    ListFiles, ListPeers, Locate, Located, LoggedIn, LoggedOut, Login, Logout, OwnFile, PeerEntry, Peers,
-    Publish, Published, RefusalCode, Refused, Reply, Request, Search, Source, SourceCursor, Unpublish,
-    Unpublished, Versions,
+    Access, Announce, Announced, AskHave, Bitmap, Describe, Described, Enrol, Enrolled, Fetch, Files, Filter,
+    Found, Have, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers, Locate, Located, LoggedIn,
+    LoggedOut, Login, Logout, OwnFile, Part, PeerEntry, Peers, Publish, Published, RefusalCode, Refused,
+    Renew, Renewed, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
 };
 use bittrickle_wire::page::{Entry, PageBuilder};
 use bittrickle_wire::seal::{KEY_BYTES, PublicKey, TICKET_BYTES, Ticket};
 use bittrickle_wire::{
-    Encoding, Hex64, HexBytes, List, MemberName, Message, Password, Query, SourceAddress, TransferPort,
+    Encoding, Hex64, HexBytes, List, MemberName, Message, Password, Query, SourceAddress, Target,
+    TransferPort,
 };
 use bytes::Bytes;
 
@@ -43,13 +46,16 @@ pub(crate) fn every_kind() -> Vec<Sample> {
 }
 
 fn requests() -> Vec<Sample> {
-    let cursor = HitCursor { name: catalog::name(14), file_bytes: Some(catalog::size(14)) };
+    let cursor = HitCursor { name: catalog::name(14), content: catalog::content(14) };
     let source = SourceCursor { member: member(3), address: address(3) };
     let login = Login { transfer_port: TransferPort::new(40_001).expect("a high port") };
     let password = Password::new("correct horse battery").expect("a password");
     let enrol = Enrol { member: member(0), password };
-    let search = Search { text: Query::new("lecture").expect("a query"), after: Some(cursor) };
-    let locate = Locate { name: catalog::name(42), after: Some(source) };
+    let text = Query::new("lecture").expect("a query");
+    let search = Search { text, filter: Filter::default(), after: Some(cursor) };
+    let locate = Locate { target: Target::Root(catalog::root(42)), after: Some(source) };
+    let roots =
+        List::new((0..ANNOUNCE_ROOTS_MAX).map(catalog::root).collect()).expect("as many as there may be");
     let names = List::new((0..24).map(catalog::name).collect()).expect("a short list");
     const { assert!(24 <= UNPUBLISH_NAMES_MAX) };
     let request =
@@ -61,6 +67,7 @@ fn requests() -> Vec<Sample> {
         request("enrol", Request::Enrol(enrol)),
         request("publish", Request::Publish(Publish { files: page(catalog::offer) })),
         request("unpublish", Request::Unpublish(Unpublish { names })),
+        request("announce", Request::Announce(Announce { roots })),
         request("search", Request::Search(search)),
         request("locate", Request::Locate(locate)),
         request("list_peers", Request::ListPeers(ListPeers { after: Some(member(20)) })),
@@ -70,7 +77,7 @@ fn requests() -> Vec<Sample> {
 
 fn replies() -> Vec<Sample> {
     let boot_id = Hex64(0x9e37_79b9_7f4a_7c15);
-    let hit_cursor = HitCursor { name: catalog::name(11), file_bytes: Some(catalog::size(11)) };
+    let hit_cursor = HitCursor { name: catalog::name(11), content: catalog::content(11) };
     let source_cursor = SourceCursor { member: member(7), address: address(7) };
     let clock_ms = 86_400_000;
     let logged_in = LoggedIn { boot_id, clock_ms, heartbeat_ms: 2_000, offline_after_ms: 7_000 };
@@ -86,6 +93,7 @@ fn replies() -> Vec<Sample> {
         reply("enrolled", Reply::Enrolled(Enrolled {})),
         reply("published", Reply::Published(Published { offered: 312 })),
         reply("unpublished", Reply::Unpublished(Unpublished {})),
+        reply("announced", Reply::Announced(Announced {})),
         reply("found", Reply::Found(Found { hits: page(hit), next: Some(hit_cursor) })),
         reply("located", Reply::Located(located)),
         reply("peers", Reply::Peers(Peers { members: page(peer), next: Some(member(20)) })),
@@ -97,12 +105,24 @@ fn replies() -> Vec<Sample> {
 
 fn transfer() -> Vec<Sample> {
     let data: Vec<u8> = (0..=u8::MAX).cycle().take(DATA_BYTES_MAX).collect();
+    let described = Described {
+        file_bytes: catalog::size(42),
+        root: Some(catalog::root(42)),
+        manifest_bytes: None,
+        is_complete: true,
+    };
+    let bitmap = Bitmap::new(vec![0xa5; HAVE_BITMAP_BYTES_MAX]).expect("as many as there may be");
+    let ticket = Ticket(HexBytes([0xa5; TICKET_BYTES]));
     let stream = |name, message| Sample { name, carrier: Carrier::Stream, message };
     vec![
-        stream("fetch", Message::Fetch(Fetch { name: catalog::name(42) })),
-        stream("content", Message::Content(Content { file_bytes: catalog::size(42) })),
+        stream("describe", Message::Describe(Describe {})),
+        stream("described", Message::Described(described)),
+        stream("fetch", Message::Fetch(Fetch { part: Part::PIECES, first: 4_096, count: 64 })),
         stream("data", Message::Data(Bytes::from(data))),
-        stream("done", Message::Done(Done {})),
+        stream("ask_have", Message::AskHave(AskHave { first: Bitmap::PIECES_MAX })),
+        stream("have", Message::Have(Have { first: Bitmap::PIECES_MAX, bitmap })),
+        stream("renew", Message::Renew(Renew { ticket })),
+        stream("renewed", Message::Renewed(Renewed {})),
     ]
 }
 
@@ -118,18 +138,16 @@ fn page<T: Entry, const MAX: usize>(entry: impl Fn(usize) -> T) -> List<T, MAX> 
 
 fn hit(number: usize) -> Hit {
     let members = u32::try_from(1 + number % 9).expect("a digit");
-    let file_bytes = Some(catalog::size(number));
-    Hit { name: catalog::name(number), file_bytes, members, sources: members / 2 }
+    Hit { name: catalog::name(number), content: catalog::content(number), members, sources: members / 2 }
 }
 
 fn source(number: usize) -> Source {
-    let file_bytes = Some(catalog::size(number));
     let byte = u8::try_from(number % 250).expect("a byte");
     let device = PublicKey::from_bytes([byte; KEY_BYTES]);
     let ticket = Ticket(HexBytes([byte; TICKET_BYTES]));
     // Now and then somebody uses the original's program.
     let access = (number % 4 != 3).then_some(Access { device, ticket });
-    Source { member: member(number), address: address(number), file_bytes, access }
+    Source { member: member(number), address: address(number), content: catalog::content(number), access }
 }
 
 fn peer(number: usize) -> PeerEntry {
@@ -137,7 +155,7 @@ fn peer(number: usize) -> PeerEntry {
 }
 
 fn own_file(number: usize) -> OwnFile {
-    OwnFile { name: catalog::name(number), file_bytes: Some(catalog::size(number)), sources: 1 }
+    OwnFile { name: catalog::name(number), content: catalog::content(number), sources: 1 }
 }
 
 fn member(number: usize) -> MemberName {

@@ -70,6 +70,9 @@ pub(crate) enum ServerError {
     System(#[from] io::Error),
 }
 
+/// The password of all members.
+pub(crate) const PASSWORD: &str = "benchmark";
+
 /// As often as anybody can ask. The most that a rate can say.
 const UNLIMITED: Rate = Rate { per_second: 4_000_000, burst: 4_000_000 };
 
@@ -85,8 +88,7 @@ pub(crate) fn lifted_limits() -> Limits {
 }
 
 impl DataFolder {
-    /// A folder whose store knows these devices and their members. All members have one password, hashed once: nobody
-    /// needs it.
+    /// A folder whose store knows these devices and their members. All members have one password, hashed once.
     ///
     /// # Errors
     /// It can't be written.
@@ -97,7 +99,7 @@ impl DataFolder {
         let data_dir = Arc::new(DataDir::open(&path, Duration::ZERO)?);
         let key = server_key::load(data_dir.path())?.public();
         let store = Store::open(data_dir)?;
-        let password = Password::new("benchmark").expect("a short word");
+        let password = Password::new(PASSWORD).expect("a short word");
         let hash = PasswordHash::of(&password).map_err(io::Error::other)?;
         let mut members: Vec<_> = devices.clone().map(people::member_of).collect();
         members.dedup();

@@ -16,8 +16,8 @@ fn codec_measures_every_kind_in_every_encoding_that_carries_it() {
     let ratio = bincode["value"].as_f64().unwrap() / bincode["floor"].as_f64().unwrap();
     assert_eq!(bincode["floor"], figures["codec.search.json.decode"]["value"]);
     assert!((bincode["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
-    // 24 kinds in two encodings and 2 raw ones, written and read.
-    assert_eq!(figures.len(), 2 * (24 * 2 + 2));
+    // 30 kinds in two encodings and 2 raw ones, written and read.
+    assert_eq!(figures.len(), 2 * (30 * 2 + 2));
 }
 
 #[test]
@@ -70,8 +70,84 @@ fn sealed_memory_is_told_by_parts() {
 }
 
 #[test]
+fn files_and_folders_go_from_peer_to_peer_beside_their_floors() {
+    let figures = figures(&tiny(&["file-1gib", "folder"]));
+    for (name, unit) in [
+        ("transfer.file.1gib", "s"),
+        ("transfer.file.1gib.engine", "s"),
+        ("transfer.file.1gib.rate", "MiB/s"),
+        ("transfer.folder.10k", "files/s"),
+    ] {
+        check_figure(&figures, name, unit);
+        assert!(figures[name]["floor"].as_f64().is_some_and(|floor| floor > 0.0), "{name}");
+    }
+    for floor in ["plain", "discard", "cp"] {
+        check_figure(&figures, &format!("transfer.file.1gib.{floor}"), "s");
+        check_figure(&figures, &format!("transfer.file.1gib.{floor}.rate"), "MiB/s");
+    }
+    check_figure(&figures, "transfer.folder.10k.cp", "files/s");
+    // So little may take less CPU time than the system counts.
+    assert_eq!(figures["transfer.cpu.1gib"]["unit"], "s/GiB");
+    assert_eq!(figures.len(), 12);
+}
+
+#[test]
+fn a_disk_is_measured_once_more_under_other_names() {
+    let disk = tempfile::tempdir().unwrap();
+    let arguments = ["file-1gib", "--disk", disk.path().to_str().unwrap()];
+    let figures = figures(&tiny(&arguments));
+    for name in ["transfer.file.1gib", "transfer.file.1gib.disk", "transfer.file.1gib.disk.cp"] {
+        check_figure(&figures, name, "s");
+    }
+    assert_eq!(figures.len(), 20);
+    assert_eq!(disk.path().read_dir().unwrap().count(), 0, "everything is removed");
+}
+
+#[test]
+fn floors_need_no_peer() {
+    let figures = figures(&["transfer", "--floors", "--tiny", "--rounds", "1", "--json"]);
+    for name in ["transfer.file.1gib.plain", "transfer.file.4gib.cp"] {
+        check_figure(&figures, name, "s");
+    }
+    check_figure(&figures, "transfer.folder.10k.cp", "files/s");
+    assert_eq!(figures.len(), 2 * 6 + 1);
+}
+
+#[test]
+fn hashing_swarms_memory_and_first_bytes_are_measured() {
+    let figures = figures(&tiny(&["hash", "memory", "swarm", "first-byte", "--b3sum", "/nowhere"]));
+    for (name, unit) in [
+        ("transfer.hash.1gib", "MiB/s"),
+        ("transfer.memory.file", "MiB"),
+        ("transfer.memory.file.source", "MiB"),
+        ("transfer.memory.file.taker", "MiB"),
+        ("transfer.memory.folder.100k", "MiB"),
+        ("transfer.memory.folder.100k.source", "MiB"),
+        ("transfer.memory.folder.100k.taker", "MiB"),
+        ("transfer.swarm.8", "s"),
+        ("transfer.first_byte.10gib", "s"),
+    ] {
+        check_figure(&figures, name, unit);
+    }
+    assert_eq!(figures.len(), 9);
+}
+
+#[test]
+fn a_peer_that_is_not_built_is_said_to_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let alone = folder.path().join("bittrickle-bench");
+    std::fs::copy(env!("CARGO_BIN_EXE_bittrickle-bench"), &alone).unwrap();
+    let output = Command::new(alone).args(["transfer", "file-1gib", "--tiny"]).output().unwrap();
+    assert!(!output.status.success());
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("cargo build --release -p bittrickle-peer"), "{stderr}");
+}
+
+#[test]
 fn a_wrong_command_line_is_explained() {
-    for arguments in [["index", "--seconds", "none"], ["sealed", "--devices", "0"]] {
+    for arguments in
+        [["index", "--seconds", "none"], ["sealed", "--devices", "0"], ["transfer", "--rounds", "0"]]
+    {
         let output = bench(&arguments);
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(arguments[1]), "{arguments:?}");
@@ -84,6 +160,17 @@ fn check_rate(figures: &BTreeMap<String, Value>, name: &str) {
     }
     assert_eq!(figures[name]["unit"], "replies/s");
     assert_eq!(figures[&format!("{name}.cpu")]["unit"], "s/million");
+}
+
+fn check_figure(figures: &BTreeMap<String, Value>, name: &str, unit: &str) {
+    let figure = figures.get(name).unwrap_or_else(|| panic!("{name} is missing: {figures:?}"));
+    assert!(figure["value"].as_f64().is_some_and(|value| value > 0.0), "{figure}");
+    assert_eq!(figure["unit"], unit);
+}
+
+/// Transfers of next to nothing, by the peer that is part of the benchmark: the product may not have been built.
+fn tiny<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["transfer"], arguments, &["--tiny", "--peer-inside", "--rounds", "1", "--json"]].concat()
 }
 
 fn figures(arguments: &[&str]) -> BTreeMap<String, Value> {

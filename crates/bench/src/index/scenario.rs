@@ -1,6 +1,7 @@
 //! What is measured: three kinds of request, each a list of requests that are sent in turn.
 
-use bittrickle_wire::messages::{Heartbeat, Locate, Reply, Request, Search};
+use bittrickle_wire::Target;
+use bittrickle_wire::messages::{Filter, Heartbeat, Locate, Reply, Request, Search};
 use bittrickle_wire::seal::Cipher;
 
 use crate::catalog;
@@ -14,7 +15,7 @@ pub(crate) enum Scenario {
     Heartbeat,
     /// The first page of hits for a common word.
     Search,
-    /// The sources of one name.
+    /// The sources of one content.
     Locate,
 }
 
@@ -34,8 +35,8 @@ pub(crate) enum ScenarioError {
     },
 }
 
-/// How many names are located in turn.
-const LOCATED_NAMES: usize = 500;
+/// How many contents are located in turn.
+const LOCATED: usize = 500;
 
 impl Scenario {
     /// All of them, in the order in which they are measured.
@@ -54,11 +55,12 @@ impl Scenario {
         match self {
             Self::Heartbeat => vec![Request::Heartbeat(Heartbeat {})],
             Self::Search => {
-                catalog::queries().map(|text| Request::Search(Search { text, after: None })).collect()
+                let search = |text| Search { text, filter: Filter::default(), after: None };
+                catalog::queries().map(|text| Request::Search(search(text))).collect()
             }
-            Self::Locate => (0..LOCATED_NAMES)
-                .map(|turn| catalog::name(turn * names / LOCATED_NAMES))
-                .map(|name| Request::Locate(Locate { name, after: None }))
+            Self::Locate => (0..LOCATED)
+                .map(|turn| Target::Root(catalog::root(turn * names / LOCATED)))
+                .map(|target| Request::Locate(Locate { target, after: None }))
                 .collect(),
         }
     }

@@ -10,7 +10,7 @@ use bittrickle_server::responder::{Identity, Responder};
 use bittrickle_server::sealing::Limits;
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{Aes256Gcm, Datagram, Entropy, PublicKey, SecretKey, Ticket};
-use bittrickle_wire::{Encoding, FileName, Frame, Hex64, MemberName, Message, Received};
+use bittrickle_wire::{Encoding, Frame, Hex64, MemberName, Message, Received, Target};
 use bytes::{Bytes, BytesMut};
 
 use crate::handshake::{Handshake, Sealed};
@@ -131,7 +131,7 @@ impl InProcess {
 }
 
 impl Tickets for NoTickets {
-    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &FileName) -> Option<Ticket> {
+    fn issue(&self, _: &PublicKey, _: &PublicKey, _: &Target) -> Option<Ticket> {
         None
     }
 }
