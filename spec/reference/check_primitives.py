@@ -6,8 +6,8 @@ import struct
 import sys
 from collections.abc import Iterator
 
-from primitives import (BASE_POINT, AesGcm, BadTag, blake3, blake3_derive_key, blake3_keyed, encrypt_words, expand_key,
-                        public_key, x25519)
+from primitives import (BASE_POINT, AesGcm, BadTag, blake3, blake3_derive_key, blake3_keyed, blake3_merged,
+                        blake3_subtree, encrypt_words, expand_key, public_key, x25519)
 
 
 def from_hex(digits: str) -> bytes:
@@ -70,6 +70,7 @@ def blake3_answers() -> Iterator[tuple[str, bytes, str]]:
         (1024, "42214739f095a406f3fc83deb889744ac00df831c10daa55189b5d121c855af7"),
         (1025, "d00278ae47eb27b34faecf67b4fe263f82d5412916c1ffd97c8cb7fb814b8444"),
         (2048, "e776b6028c7cd22a4d0ba182a8bf62205d2ef576467e838ed6f2529b85fba24a"),
+        (102400, "bc3e3d41a1146b069abffad3c0d44860cf664390afce4d9661f7902e7943e085"),
     ):
         yield f"BLAKE3 of {length}", blake3(bytes(i % 251 for i in range(length))), answer
     yield ("BLAKE3 keyed", blake3_keyed(b"whats the Elvish word for friend", b""),
@@ -78,8 +79,19 @@ def blake3_answers() -> Iterator[tuple[str, bytes, str]]:
            "2cc39783c223154fea8dfb7c1b1660f2ac2dcbd1c1de8277b0b0dd39b7e50d7d")
 
 
+def subtree_answers() -> Iterator[tuple[str, bytes, str]]:
+    """Cut into subtrees of 2^n chunks and merged, a hash is the same. Nobody publishes such an answer."""
+    for length in (1025, 4096, 7 * 1024, 40_000):
+        data = bytes(i % 251 for i in range(length))
+        for chunks in (1, 2, 4, 32):
+            starts = range(0, length, 1024 * chunks)
+            if len(starts) > 1:
+                values = [blake3_subtree(data[start:start + starts.step], start // 1024) for start in starts]
+                yield f"BLAKE3 of {length} in {len(starts)}", blake3_merged(values), blake3(data).hex()
+
+
 def wrong_answers() -> Iterator[str]:
-    for answers in (x25519_answers(), aes_answers(), blake3_answers()):
+    for answers in (x25519_answers(), aes_answers(), blake3_answers(), subtree_answers()):
         for name, found, answer in answers:
             if found.hex() != answer:
                 yield f"{name}: {found.hex()}, published is {answer}"

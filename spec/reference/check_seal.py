@@ -95,15 +95,16 @@ def stream_values(inputs: dict, key_for_tickets: bytes) -> Iterator[tuple[str, o
     fetcher = public_key(inputs["fetcher_secret"])
     yield "fetcher_public", fetcher
     ends, number = (int.from_bytes(inputs[name], "big") for name in ("ticket_ends_ms", "ticket_number"))
-    ticket = make_ticket(key_for_tickets, ends, number, fetcher, inputs["name"])
+    target = f"name:{inputs['name']}"
+    ticket = make_ticket(key_for_tickets, ends, number, fetcher, target)
     yield "ticket", ticket
 
     initiator = seal.stream_initiator(inputs["fetcher_secret"], public_key(inputs["device_secret"]),
                                       inputs["fetcher_ephemeral"])
-    message_1 = initiator.write_message_1(seal.write_stream_payload(ticket, inputs["name"]))
+    message_1 = initiator.write_message_1(seal.write_stream_payload(ticket, target))
     yield "stream_initiate", seal.STREAM_INITIATE_HEADER + message_1
     responder = seal.stream_responder(inputs["device_secret"], inputs["provider_ephemeral"])
-    assert seal.read_stream_payload(responder.read_message_1(message_1)) == (ticket, inputs["name"])
+    assert seal.read_stream_payload(responder.read_message_1(message_1)) == (ticket, target)
     message_2 = responder.write_message_2(b"")
     yield "stream_accept", seal.STREAM_ACCEPT_HEADER + message_2
     assert initiator.read_message_2(message_2) == b""
@@ -113,10 +114,11 @@ def stream_values(inputs: dict, key_for_tickets: bytes) -> Iterator[tuple[str, o
     yield "provider_to_fetcher", to_fetcher.key
     yield "provider_to_fetcher_after_rekey", to_fetcher.rekeyed().key
     asking, answering = seal.Direction(to_provider), seal.Direction(to_fetcher)
-    fetch = codec.encode_frame("Fetch", "bincode", 1, {"name": inputs["name"]})
-    content = codec.encode_frame("Content", "bincode", 1, {"file_bytes": 6})
+    fetch = codec.encode_frame("Fetch", "bincode", 1, {"part": 2, "first": 0, "count": 1})
+    described = codec.encode_frame("Described", "bincode", 1, {
+        "file_bytes": 6, "root": None, "manifest_bytes": None, "is_complete": True})
     data = codec.encode_frame("Data", "raw", 1, b"hello\n")
-    for name, frame, direction in (("fetch", fetch, asking), ("content", content, answering),
+    for name, frame, direction in (("fetch", fetch, asking), ("described", described, answering),
                                    ("data", data, answering)):
         yield f"{name}_frame", frame
         yield f"record_{name}", direction.seal(frame)

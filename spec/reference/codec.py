@@ -11,9 +11,9 @@ import json
 import struct
 from typing import NamedTuple
 
-from values import (FILE_NAME, HEX64, KEY, MEMBER_NAME, NUMBER_16, NUMBER_32, NUMBER_64, PASSWORD, QUERY, SENTENCE,
-                    SIZE, TICKET, TRANSFER_PORT, ListOf, Malformed, Optional, ProtocolError, Reader, SourceAddress,
-                    Struct, require)
+from values import (BITMAP, BYTE, CONTENT, EXTENSION, FILE_NAME, HEX64, KEY, MEMBER_NAME, NUMBER_16, NUMBER_32,
+                    NUMBER_64, PASSWORD, QUERY, ROOT, ROOT_PREFIX, SENTENCE, SIZE, TARGET, TICKET, TRANSFER_PORT, TRUTH,
+                    ListOf, Malformed, Optional, ProtocolError, Reader, SourceAddress, Struct, require)
 
 MAGIC = 0xB7
 VERSION = 1
@@ -28,7 +28,7 @@ FIRST_ANSWER = 0x80  # BT-1.6-3
 
 UNKNOWN_KIND, UNEXPECTED_KIND, UNKNOWN_ENCODING = 2, 3, 4  # BT-5.2
 NO_SESSION, LIMIT_REACHED, BUSY, NOT_SHARED, UNREADABLE = 5, 7, 8, 9, 10
-NOT_ENROLLED, TOO_FAST, NO_TICKET = 11, 12, 13
+NOT_ENROLLED, TOO_FAST, NO_TICKET, CHANGED, NOT_HERE = 11, 12, 13, 14, 15
 
 KINDS = {  # BT-5.1-1
     "Hello": 0x01, "Retry": 0x81, "Initiate": 0x02, "Accept": 0x82, "Sealed": 0x03, "Reset": 0x83,
@@ -36,20 +36,24 @@ KINDS = {  # BT-5.1-1
     "Enrol": 0x13, "Enrolled": 0x93,
     "Publish": 0x20, "Published": 0xA0, "Unpublish": 0x21, "Unpublished": 0xA1, "Search": 0x22, "Found": 0xA2,
     "Locate": 0x23, "Located": 0xA3, "ListPeers": 0x24, "Peers": 0xA4, "ListFiles": 0x25, "Files": 0xA5,
-    "Fetch": 0x40, "Content": 0xC0, "Data": 0xC1, "Done": 0xC2, "Refused": 0xF0, "Versions": 0xFF,
+    "Announce": 0x26, "Announced": 0xA6,
+    "Describe": 0x40, "Described": 0xC0, "Fetch": 0x41, "Data": 0xC1, "AskHave": 0x42, "Have": 0xC2,
+    "Renew": 0x43, "Renewed": 0xC3, "Refused": 0xF0, "Versions": 0xFF,
 }
 KIND_NAMES = {code: name for name, code in KINDS.items()}
 RAW_KINDS = ("Data", "Versions")  # BT-1.2-5
 OUTSIDE_KINDS = (*range(0x01, 0x10), *range(0x81, 0x90))  # BT-5.1-1
 
-HIT_CURSOR = Struct(name=FILE_NAME, file_bytes=Optional(SIZE))
+FILTER = Struct(is_exact=TRUTH, extension=Optional(EXTENSION), bytes_min=Optional(SIZE), bytes_max=Optional(SIZE),
+                member=Optional(MEMBER_NAME), root_prefix=Optional(ROOT_PREFIX))
+HIT_CURSOR = Struct(name=FILE_NAME, content=CONTENT)
 SOURCE_CURSOR = Struct(member=MEMBER_NAME, address=SourceAddress())
-OFFER = Struct(name=FILE_NAME, file_bytes=SIZE)
-HIT = Struct(name=FILE_NAME, file_bytes=Optional(SIZE), members=NUMBER_32, sources=NUMBER_32)
+OFFER = Struct(name=FILE_NAME, file_bytes=SIZE, root=Optional(ROOT), is_folder=TRUTH)
+HIT = Struct(name=FILE_NAME, content=CONTENT, members=NUMBER_32, sources=NUMBER_32)
 ACCESS = Struct(device=KEY, ticket=TICKET)
-SOURCE = Struct(member=MEMBER_NAME, address=SourceAddress(), file_bytes=Optional(SIZE), access=Optional(ACCESS))
+SOURCE = Struct(member=MEMBER_NAME, address=SourceAddress(), content=CONTENT, access=Optional(ACCESS))
 ENTRY = Struct(name=MEMBER_NAME, sessions=NUMBER_32)
-OWN_FILE = Struct(name=FILE_NAME, file_bytes=Optional(SIZE), sources=NUMBER_32)
+OWN_FILE = Struct(name=FILE_NAME, content=CONTENT, sources=NUMBER_32)
 
 MESSAGES = {
     "Login": Struct(transfer_port=TRANSFER_PORT),
@@ -64,18 +68,24 @@ MESSAGES = {
     "Published": Struct(offered=NUMBER_32),
     "Unpublish": Struct(names=ListOf(FILE_NAME, 64)),
     "Unpublished": Struct(),
-    "Search": Struct(text=QUERY, after=Optional(HIT_CURSOR)),
+    "Search": Struct(text=QUERY, filter=FILTER, after=Optional(HIT_CURSOR)),
     "Found": Struct(hits=ListOf(HIT, 64), next=Optional(HIT_CURSOR)),
-    "Locate": Struct(name=FILE_NAME, after=Optional(SOURCE_CURSOR)),
+    "Locate": Struct(target=TARGET, after=Optional(SOURCE_CURSOR)),
     "Located": Struct(members=NUMBER_32, sources=ListOf(SOURCE, 8), next=Optional(SOURCE_CURSOR)),
     "ListPeers": Struct(after=Optional(MEMBER_NAME)),
     "Peers": Struct(members=ListOf(ENTRY, 64), next=Optional(MEMBER_NAME)),
     "ListFiles": Struct(after=Optional(FILE_NAME)),
     "Files": Struct(files=ListOf(OWN_FILE, 64), next=Optional(FILE_NAME)),
     "Refused": Struct(code=NUMBER_16, sentence=SENTENCE),
-    "Fetch": Struct(name=FILE_NAME),
-    "Content": Struct(file_bytes=SIZE),
-    "Done": Struct(),
+    "Announce": Struct(roots=ListOf(ROOT, 16)),
+    "Announced": Struct(),
+    "Describe": Struct(),
+    "Described": Struct(file_bytes=SIZE, root=Optional(ROOT), manifest_bytes=Optional(SIZE), is_complete=TRUTH),
+    "Fetch": Struct(part=BYTE, first=NUMBER_32, count=NUMBER_32),
+    "AskHave": Struct(first=NUMBER_32),
+    "Have": Struct(first=NUMBER_32, bitmap=BITMAP),
+    "Renew": Struct(ticket=TICKET),
+    "Renewed": Struct(),
 }
 
 

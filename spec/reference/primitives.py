@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import struct
+from collections.abc import Sequence
 
 # --- X25519 (RFC 7748, section 5) ------------------------------------------------------------------------
 
@@ -202,6 +203,7 @@ def xor(data: bytes, mask: bytes) -> bytes:
 # --- BLAKE3 -------------------------------------------------------------------------------------------------
 
 CHUNK_BYTES, BLOCK_BYTES = 1024, 64
+Value = tuple  # eight words, a chaining value
 IV = (0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19)
 PERMUTATION = (2, 6, 3, 10, 7, 0, 4, 13, 1, 11, 12, 5, 9, 14, 15, 8)
 CHUNK_START, CHUNK_END, PARENT, ROOT, KEYED_HASH, DERIVE_KEY_CONTEXT, DERIVE_KEY_MATERIAL = (1 << i for i in range(7))
@@ -211,47 +213,101 @@ COLUMNS_AND_DIAGONALS = (
 )
 
 
-def rotated(word: int, count: int) -> int:
-    return (word >> count | word << 32 - count) & 0xFFFFFFFF
+# A *lane word* is one word each of any number of blocks, side by side in one int, 64 bits apart so that sums have
+# room. What is done to it is done to all of these blocks at once: Python is slow at each step, not at long ints.
 
 
-def compress(chaining: tuple[int, ...], block: bytes, counter: int, flags: int) -> tuple[int, ...]:
-    """The first 8 words of section 2.2's function; a shorter block is filled up with zeros."""
-    words = struct.unpack("<16I", block.ljust(BLOCK_BYTES, b"\0"))
-    v = [*chaining, *IV[:4], counter & 0xFFFFFFFF, counter >> 32, len(block), flags]
+def lane_word(words: Sequence[int]) -> int:
+    return int.from_bytes(struct.pack(f"<{len(words)}Q", *words), "little")
+
+
+def lanes_of(word: int, lanes: int) -> tuple[int, ...]:
+    return struct.unpack(f"<{lanes}Q", word.to_bytes(8 * lanes, "little"))
+
+
+def compress(chaining: Sequence[int], words: Sequence[int], counters: Sequence[int], block_bytes: int,
+             flags: int) -> list[int]:
+    """The first 8 words of section 2.2's function, as lane words with a lane for each counter."""
+    ones = lane_word([1] * len(counters))
+    mask = ones * 0xFFFFFFFF
+
+    def rotated(word: int, count: int) -> int:
+        return (word >> count | word << 32 - count) & mask
+
+    v = [*chaining, *(word * ones for word in IV[:4]), lane_word([counter & 0xFFFFFFFF for counter in counters]),
+         lane_word([counter >> 32 for counter in counters]), block_bytes * ones, flags * ones]
     for _ in range(7):
         for i, (a, b, c, d) in enumerate(COLUMNS_AND_DIAGONALS):
             for word, first, second in ((words[2 * i], 16, 12), (words[2 * i + 1], 8, 7)):
-                v[a] = v[a] + v[b] + word & 0xFFFFFFFF
+                v[a] = v[a] + v[b] + word & mask
                 v[d] = rotated(v[d] ^ v[a], first)
-                v[c] = v[c] + v[d] & 0xFFFFFFFF
+                v[c] = v[c] + v[d] & mask
                 v[b] = rotated(v[b] ^ v[c], second)
-        words = tuple(words[i] for i in PERMUTATION)
-    return tuple(v[i] ^ v[i + 8] for i in range(8))
+        words = [words[i] for i in PERMUTATION]
+    return [v[i] ^ v[i + 8] for i in range(8)]
 
 
-def subtree(data: bytes, key: tuple[int, ...], flags: int, first_chunk: int, root_flag: int) -> tuple[int, ...]:
-    """The chaining value of a chunk (section 2.4), or of two subtrees (section 2.5)."""
-    if len(data) > CHUNK_BYTES:
-        # The left one has the most chunks that are a power of two and leave something on the right.
-        left_bytes = CHUNK_BYTES << ((len(data) - 1) // CHUNK_BYTES).bit_length() - 1
-        left = subtree(data[:left_bytes], key, flags, first_chunk, 0)
-        right = subtree(data[left_bytes:], key, flags, first_chunk + left_bytes // CHUNK_BYTES, 0)
-        return compress(key, struct.pack("<16I", *left, *right), 0, flags | PARENT | root_flag)
-    chaining = key
-    starts = range(0, max(len(data), 1), BLOCK_BYTES)
+def chunk_values(chunks: bytes, chunk_bytes: int, key: Value, flags: int, first_chunk: int,
+                 root_flag: int = 0) -> list[Value]:
+    """The chaining values of chunks that are all as long (section 2.4)."""
+    counters = range(first_chunk, first_chunk + max(len(chunks) // CHUNK_BYTES, 1))
+    chaining = [lane_word([word] * len(counters)) for word in key]
+    starts = range(0, max(chunk_bytes, 1), BLOCK_BYTES)
     for start in starts:
-        block_flags = flags
-        if start == 0:
-            block_flags |= CHUNK_START
-        if start == starts[-1]:
-            block_flags |= CHUNK_END | root_flag
-        chaining = compress(chaining, data[start:start + BLOCK_BYTES], first_chunk, block_flags)
-    return chaining
+        block_bytes = min(chunk_bytes - start, BLOCK_BYTES)
+        block_flags = flags | (CHUNK_START if start == 0 else 0) | (CHUNK_END | root_flag if start == starts[-1] else 0)
+        # A shorter block is filled up with zeros.
+        blocks = [chunks[at:at + block_bytes].ljust(BLOCK_BYTES, b"\0")
+                  for at in range(start, start + CHUNK_BYTES * len(counters), CHUNK_BYTES)]
+        words = [lane_word(lane) for lane in zip(*(struct.unpack("<16I", block) for block in blocks))]
+        chaining = compress(chaining, words, counters, block_bytes, block_flags)
+    return list(zip(*(lanes_of(word, len(counters)) for word in chaining)))
 
 
-def tree(data: bytes, key: tuple[int, ...], flags: int) -> bytes:
+def parent_values(values: Sequence[Value], key: Value, flags: int) -> list[Value]:
+    """Of each two neighbours that of their parent (section 2.5); of an odd number, the last stays as it is."""
+    pairs = len(values) // 2
+    if pairs == 0:
+        return list(values)
+    left, right = zip(*values[0:2 * pairs:2]), zip(*values[1:2 * pairs:2])
+    words = [lane_word(lane) for lane in (*left, *right)]
+    chaining = compress([lane_word([word] * pairs) for word in key], words, [0] * pairs, BLOCK_BYTES, flags | PARENT)
+    return list(zip(*(lanes_of(word, pairs) for word in chaining))) + list(values[2 * pairs:])
+
+
+def merged(values: list[Value], key: Value, flags: int, root_flag: int) -> Value:
+    """The top of two subtrees or more, of which all but the last are full and equally high.
+
+    Joined two by two, level by level, they come to the tree of section 2.1, where the left side has the most that is
+    a power of two and leaves something on the right.
+    """
+    while len(values) > 2:
+        values = parent_values(values, key, flags)
+    return parent_values(values, key, flags | root_flag)[0]
+
+
+def subtree(data: bytes, key: Value, flags: int, first_chunk: int, root_flag: int) -> Value:
+    full = len(data) // CHUNK_BYTES * CHUNK_BYTES
+    if len(data) <= CHUNK_BYTES:
+        return chunk_values(data, len(data), key, flags, first_chunk, root_flag)[0]
+    values = chunk_values(data[:full], CHUNK_BYTES, key, flags, first_chunk)
+    if full < len(data):
+        values += chunk_values(data[full:], len(data) - full, key, flags, first_chunk + full // CHUNK_BYTES)
+    return merged(values, key, flags, root_flag)
+
+
+def tree(data: bytes, key: Value, flags: int) -> bytes:
     return struct.pack("<8I", *subtree(data, key, flags, 0, ROOT))
+
+
+def blake3_subtree(data: bytes, first_chunk: int) -> bytes:
+    """The chaining value of a subtree that isn't the whole tree."""
+    return struct.pack("<8I", *subtree(data, IV, 0, first_chunk, 0))
+
+
+def blake3_merged(values: Sequence[bytes]) -> bytes:
+    """The hash, from the chaining values of two subtrees or more: of all but the last as many chunks, 2^n."""
+    return struct.pack("<8I", *merged([struct.unpack("<8I", value) for value in values], IV, 0, ROOT))
 
 
 def blake3(data: bytes) -> bytes:

@@ -8,7 +8,7 @@ import struct
 import codec
 from noise import KEY_BYTES, Cipher, Initiator, NotAuthentic, Responder
 from primitives import TAG_BYTES
-from values import ProtocolError
+from values import TARGET, ProtocolError
 
 DATAGRAM_PROLOGUE = b"BitTrickle datagrams"  # BT-6.3-2
 STREAM_PROLOGUE = b"BitTrickle stream"
@@ -25,9 +25,10 @@ BODY_BYTES = {  # BT-6.1-5: the fewest and the most bytes behind the header, ove
     "Sealed": (COUNTER_BYTES + codec.HEADER.size + TAG_BYTES, codec.MOST_DATAGRAM_BYTES - codec.HEADER.size),
     "Reset": (COUNTER_BYTES, COUNTER_BYTES),
 }
-STREAM_INITIATE_BYTES, STREAM_ACCEPT_BYTES = 384, 48  # BT-6.6, behind the header
-STREAM_PAYLOAD_BYTES = 288  # BT-6.3-4
+STREAM_INITIATE_BYTES, STREAM_ACCEPT_BYTES = 390, 48  # BT-6.6, behind the header
+STREAM_PAYLOAD_BYTES = 294  # BT-6.3-4
 TICKET_BYTES = 32
+TARGET_LENGTH = struct.Struct(">H")
 
 WINDOW = 256  # BT-6.5-4, BT-6.5-5
 MOST_FRAMES = 2**32  # BT-6.5-6
@@ -151,22 +152,23 @@ class DatagramSession:
 # --- Between peers, over TCP (BT-6.6) ---------------------------------------------------------------------
 
 
-def write_stream_payload(ticket: bytes, name: str) -> bytes:
+def write_stream_payload(ticket: bytes, target: str) -> bytes:
     """BT-6.3-4."""
-    encoded = name.encode("utf-8")
-    return (ticket + bytes((len(encoded),)) + encoded).ljust(STREAM_PAYLOAD_BYTES, b"\0")
+    encoded = target.encode("utf-8")
+    return (ticket + TARGET_LENGTH.pack(len(encoded)) + encoded).ljust(STREAM_PAYLOAD_BYTES, b"\0")
 
 
 def read_stream_payload(payload: bytes) -> tuple[bytes, str]:
-    """Ticket and name, or Malformed."""
-    ticket, name_bytes, rest = payload[:TICKET_BYTES], payload[TICKET_BYTES], payload[TICKET_BYTES + 1:]
-    encoded, zeros = rest[:name_bytes], rest[name_bytes:]
-    if any(zeros):
-        raise ProtocolError("zeros follow the name")
+    """Ticket and target, or Malformed."""
+    ticket, rest = payload[:TICKET_BYTES], payload[TICKET_BYTES + TARGET_LENGTH.size:]
+    target_bytes, = TARGET_LENGTH.unpack_from(payload, TICKET_BYTES)
+    encoded, zeros = rest[:target_bytes], rest[target_bytes:]
+    if target_bytes > len(rest) or any(zeros):
+        raise ProtocolError("a target of the length that is said stands there, and then zeros")
     try:
-        return ticket, codec.FILE_NAME.check(encoded.decode("utf-8"))
+        return ticket, TARGET.check(encoded.decode("utf-8"))
     except UnicodeDecodeError:
-        raise ProtocolError("the name isn't UTF-8") from None
+        raise ProtocolError("the target isn't UTF-8") from None
 
 
 STREAM_INITIATE_HEADER = header("Initiate", 0, STREAM_INITIATE_BYTES)  # there is one that is right (BT-6.6)

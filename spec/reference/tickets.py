@@ -22,10 +22,10 @@ def ticket_key(device_cipher: Cipher, server_cipher: Cipher) -> bytes:
     return blake3_derive_key("BitTrickle 1 ticket key", device_cipher.key + server_cipher.key)
 
 
-def make_ticket(key: bytes, end_ms: int, number: int, device: bytes, name: str) -> bytes:
+def make_ticket(key: bytes, end_ms: int, number: int, device: bytes, target: str) -> bytes:
     """BT-6.7-3."""
     start = END_AND_NUMBER.pack(end_ms, number)
-    return start + blake3_keyed(key, start + device + name.encode("utf-8"))[:16]
+    return start + blake3_keyed(key, start + device + target.encode("utf-8"))[:16]
 
 
 class TicketGate:
@@ -48,22 +48,25 @@ class TicketGate:
         with self.lock:
             self.clock_ms, self.clock_was_told_at = clock_ms, time.monotonic()
 
-    def admit(self, ticket: bytes, device: bytes, name: str) -> bool:
-        """Whether this ticket opens the door, this once (BT-6.7-4)."""
+    def now_ms(self) -> int:
+        """The index's clock (BT-6.7-4)."""
+        return self.clock_ms + int((time.monotonic() - self.clock_was_told_at) * 1000)
+
+    def admit(self, ticket: bytes, device: bytes, target: str) -> int | None:
+        """When the door closes that this ticket opens, this once (BT-6.7-4); None where it opens none."""
         with self.lock:
-            now = time.monotonic()
-            now_ms = self.clock_ms + int((now - self.clock_was_told_at) * 1000)
+            now, now_ms = time.monotonic(), self.now_ms()
             self.keys = [(key, at) for key, at in self.keys if at is None or now - at < OLD_KEY_SECONDS]
             self.used = {used for used in self.used if end_of(used) > now_ms}
             end_ms, number = END_AND_NUMBER.unpack(ticket[:END_AND_NUMBER.size])
-            good = any(hmac.compare_digest(ticket, make_ticket(key, end_ms, number, device, name))
+            good = any(hmac.compare_digest(ticket, make_ticket(key, end_ms, number, device, target))
                        for key, _ in self.keys)
             if not good or not now_ms < end_ms <= now_ms + MOST_MILLISECONDS:
-                return False
+                return None
             if ticket in self.used or len(self.used) >= MOST_USED:
-                return False
+                return None
             self.used.add(ticket)
-            return True
+            return end_ms
 
 
 def end_of(ticket: bytes) -> int:

@@ -1,7 +1,7 @@
 """Types of the BitTrickle protocol: their rules and bounds (BT-2.1) and their bincode (BT-1.5-3, BT-1.5-4).
 
 A value is a Python object in the JSON form of its type: a struct is a dict, an absent optional is None, a
-hex64, key or ticket is a string of hexadecimal digits, an address a string. Every type has the same three methods:
+hex64, key, ticket, root or bitmap is a string of hexadecimal digits, an address a string. Every type has the same three methods:
 
 * `check(value)` returns the value in its one form, or raises Malformed where a bound or rule is broken;
 * `write(value, output)` appends the bincode of a checked value to a bytearray;
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 MALFORMED = 1  # BT-5.2
+MOST_QUERY_BYTES = 255
 
 
 class ProtocolError(Exception):
@@ -68,20 +69,56 @@ def check_member_name(text: str) -> None:
             "a member name has no white space and no invisible characters")
 
 
+def check_label(text: str) -> None:
+    """What holds anywhere in a name, and at its end (BT-2.1-3, BT-2.1-12)."""
+    require(not any(is_invisible(character) for character in text), "a name has no invisible characters")
+    require(not any(character in '/\\:<>"|?*' for character in text), 'a name has none of / \\ : < > " | ? *')
+    require(text[-1] != "." and not text[-1].isspace(), "a name doesn't end with . or white space")
+
+
 def check_file_name(text: str) -> None:
     """BT-2.1-3."""
-    require(unicodedata.is_normalized("NFC", text), "a file name is in normalization form C")
-    require(not any(is_invisible(character) for character in text), "a file name has no invisible characters")
-    require(not any(character in '/\\:<>"|?*' for character in text), 'a file name has none of / \\ : < > " | ? *')
-    require(text[0] not in ".-~" and not text[0].isspace(), "a file name doesn't begin with . - ~ or white space")
-    require(text[-1] != "." and not text[-1].isspace(), "a file name doesn't end with . or white space")
+    require(text[0] not in ".-~", "a file name doesn't begin with . - ~")
+    check_entry_name(text)
+
+
+def check_entry_name(text: str) -> None:
+    """BT-3.6-2."""
+    require(unicodedata.is_normalized("NFC", text), "a name is in normalization form C")
+    check_label(text)
+    require(not text[0].isspace(), "a name doesn't begin with white space")
     stem = text.split(".", 1)[0].rstrip().lower()
-    require(not WINDOWS_DEVICE.fullmatch(stem), "a file name isn't that of a Windows device")
+    require(not WINDOWS_DEVICE.fullmatch(stem), "a name isn't that of a Windows device")
+
+
+def check_extension(text: str) -> None:
+    """BT-2.1-12."""
+    check_label(text)
+    require(text[0] != ".", "an extension doesn't begin with .")
 
 
 def check_without_controls(text: str) -> None:
     """Passwords and queries, BT-2.1-4."""
     require(not any(is_control(character) for character in text), "the text has control characters")
+
+
+def check_query(text: str) -> None:
+    """BT-2.1-4."""
+    check_without_controls(text)
+    counted = len(text.encode("utf-8")) + text.count('"') + text.count("\\")
+    require(counted <= MOST_QUERY_BYTES, f"a query has {counted} bytes, not 0 to {MOST_QUERY_BYTES}")
+
+
+def check_root_prefix(text: str) -> None:
+    """BT-2.1-9."""
+    require(re.fullmatch("[0-9a-f]*", text), "a root prefix is lower-case hexadecimal digits")
+
+
+def check_target(text: str) -> None:
+    """BT-2.1-11."""
+    scheme, colon, named = text.partition(":")
+    require(scheme in TARGETS and colon, "a target is root:... or name:...")
+    TARGETS[scheme].check(named)
 
 
 def check_sentence(text: str) -> None:
@@ -118,9 +155,9 @@ class Reader:
         require(value >= least, "a number is written longer than it needs")
         return value
 
-    def flag(self) -> bool:
+    def truth(self) -> bool:
         value = self.take(1)[0]
-        require(value <= 1, "a flag is 0 or 1")
+        require(value <= 1, "a truth is 0 or 1")
         return value == 1
 
 
@@ -161,6 +198,31 @@ class Number:
         return reader.number()
 
 
+class Truth:
+    def check(self, value: object) -> bool:
+        require(isinstance(value, bool), "true or false is expected")
+        return value
+
+    def write(self, value: bool, output: bytearray) -> None:
+        output.append(value)
+
+    def read(self, reader: Reader) -> bool:
+        return reader.truth()
+
+
+class Byte(Number):
+    """Unlike a number always one byte."""
+
+    def __init__(self) -> None:
+        super().__init__(255)
+
+    def write(self, value: int, output: bytearray) -> None:
+        output.append(value)
+
+    def read(self, reader: Reader) -> int:
+        return reader.take(1)[0]
+
+
 class Text:
     def __init__(self, least: int, most: int, rule: Callable[[str], None]):
         self.least, self.most, self.rule = least, most, rule
@@ -188,7 +250,7 @@ class Text:
 
 
 class HexBytes:
-    """A hex64, a key or a ticket."""
+    """A hex64, a key, a ticket or a root."""
 
     def __init__(self, count: int):
         self.count = count
@@ -203,6 +265,25 @@ class HexBytes:
 
     def read(self, reader: Reader) -> str:
         return reader.take(self.count).hex()
+
+
+class Bitmap:
+    def __init__(self, most: int):
+        self.most = most
+
+    def check(self, value: object) -> str:
+        require(isinstance(value, str) and re.fullmatch("([0-9a-f]{2})*", value) and len(value) <= 2 * self.most,
+                f"two hexadecimal digits for each of at most {self.most} bytes are expected")
+        return value
+
+    def write(self, value: str, output: bytearray) -> None:
+        write_number(len(value) // 2, output)
+        output += bytes.fromhex(value)
+
+    def read(self, reader: Reader) -> str:
+        count = reader.number()
+        require(count <= self.most, f"a bitmap has more than {self.most} bytes")
+        return reader.take(count).hex()
 
 
 def split_address(text: str) -> tuple[ipaddress.IPv4Address | ipaddress.IPv6Address, int]:
@@ -257,7 +338,7 @@ class Optional:
             self.inner.write(value, output)
 
     def read(self, reader: Reader) -> object:
-        return self.inner.read(reader) if reader.flag() else None
+        return self.inner.read(reader) if reader.truth() else None
 
 
 class ListOf:
@@ -304,10 +385,17 @@ NUMBER_16 = Number((1 << 16) - 1)
 NUMBER_32 = Number((1 << 32) - 1)
 NUMBER_64 = Number((1 << 64) - 1)
 HEX64 = HexBytes(8)
-KEY = TICKET = HexBytes(32)
+KEY = TICKET = ROOT = HexBytes(32)
+TRUTH, BYTE, BITMAP = Truth(), Byte(), Bitmap(512)
 SIZE = Number((1 << 53) - 1)  # BT-2.1-6
 MEMBER_NAME = Text(1, 64, check_member_name)
 FILE_NAME = Text(1, 255, check_file_name)
+ENTRY_NAME = Text(1, 255, check_entry_name)  # BT-3.6-2
+EXTENSION = Text(1, 32, check_extension)
+ROOT_PREFIX = Text(8, 64, check_root_prefix)
+TARGETS = {"root": ROOT, "name": FILE_NAME}
+TARGET = Text(6, 260, check_target)
 PASSWORD = Text(1, 128, check_without_controls)
-QUERY = Text(0, 255, check_without_controls)
+QUERY = Text(0, MOST_QUERY_BYTES, check_query)
 SENTENCE = Text(0, 200, check_sentence)
+CONTENT = Struct(file_bytes=Optional(SIZE), root=Optional(ROOT), is_folder=TRUTH)  # BT-2.1-10
