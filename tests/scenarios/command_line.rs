@@ -157,9 +157,28 @@ fn a_server_that_is_not_there_is_told_as_such() {
     let mut server = Server::start(&programs());
     assert!(join(&programs(), &server.invite().to_string(), "alice", "wonderland", &state).status.success());
     server.kill();
-    let ended = run(peer_with(&state).arg("--dir").arg(folder.path()).arg("shell"));
-    assert_eq!(ended.status.code(), Some(6));
-    assert!(told(&[text(&ended.stderr)]), "{ended:?}");
+    let shell = run(peer_with(&state).arg("--dir").arg(folder.path()).arg("shell"));
+    let get = run(peer_with(&state).args(["get", "notes.txt", "--out"]).arg(folder.path()));
+    for ended in [shell, get] {
+        assert_eq!(ended.status.code(), Some(6));
+        assert!(told(&[text(&ended.stderr)]), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_download_to_a_folder_that_is_not_there_says_so() {
+    let server = Server::start(&programs());
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    assert!(join(&programs(), &server.invite().to_string(), "alice", "wonderland", &state).status.success());
+    fs::write(folder.path().join("a file"), b"x").unwrap();
+    for out in ["nowhere", "a file"] {
+        let ended = run(peer_with(&state).args(["get", "notes.txt", "--out"]).arg(folder.path().join(out)));
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        let told = text(&ended.stderr);
+        assert!(told.contains(out) && told.lines().count() == 1, "{told}");
+    }
+    assert!(!folder.path().join("nowhere").exists());
 }
 
 #[test]
@@ -168,8 +187,9 @@ fn a_device_that_has_not_joined_is_told_to() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
     let nothing = run(peer_with(&state).arg("shell"));
+    let get = run(peer_with(&state).args(["get", "notes.txt"]));
     let other = run(peer_with(&state).args(["--server", &server.address().to_string(), "shell"]));
-    for ended in [nothing, other] {
+    for ended in [nothing, get, other] {
         assert_eq!(ended.status.code(), Some(4));
         let told = text(&ended.stderr);
         assert!(told.contains("join first: bittrickle join INVITE --user NAME"), "{told}");

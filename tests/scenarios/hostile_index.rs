@@ -58,16 +58,51 @@ fn bob(index: impl Into<At>, extra: &[&str]) -> Peer {
     Peer::start(&programs(), index, "bob", "builder", extra)
 }
 
+/// What stands behind a name: a byte that isn't hashed.
+const UNHASHED: &str = r#"{"file_bytes":1,"root":null,"is_folder":false}"#;
+
+/// A page with this name, and this behind it.
+fn found(name: &str, content: &str) -> String {
+    let hit = format!(r#"{{"name":"{name}","content":{content},"members":1,"sources":1}}"#);
+    format!(r#"{{"hits":[{hit}],"next":null}}"#)
+}
+
+/// BT-2.1-9, BT-2.1-10: what can't stand behind a name is no answer; what can is shown.
+#[test]
+fn a_hostile_content_in_a_page_of_hits_is_refused() {
+    let root = "ab".repeat(32);
+    let content = |bytes: &str, root: &str, rest: &str| {
+        format!(r#"{{"file_bytes":{bytes},"root":"{root}","is_folder":{rest}}}"#)
+    };
+    let index = hostile(Kind::Search, (Kind::Found, found("x.txt", &content("1", &root, "false"))));
+    assert_eq!(bob(&index, &[]).ask("sch x"), ["x.txt"]);
+    for content in [
+        "null".to_owned(),
+        "1".to_owned(),
+        content("9007199254740992", &root, "false"),
+        content("-1", &root, "false"),
+        content("1", &root[1..], "false"),
+        content("1", &format!("../{}", &root[3..]), "false"),
+        content("1", &root, "2"),
+        content("1", &root, r#"false,"path":"/etc/passwd""#),
+    ] {
+        let index = hostile(Kind::Search, (Kind::Found, found("x.txt", &content)));
+        let mut bob = bob(&index, &[]);
+        for command in ["sch x", "get x.txt"] {
+            assert!(bob.ask(command).is_empty(), "{content}");
+        }
+        bob.wait_for_stderr("get x.txt: the server answers with what is no answer");
+        assert_eq!(bob.folder_names(), Vec::<String>::new());
+    }
+}
+
 /// BT-2.1-3: a page with a name that isn't acceptable is no answer, and nothing of it is shown.
 #[test]
 fn a_hostile_name_in_a_page_of_hits_is_refused_and_not_shown() {
     for name in
         ["../etc/passwd", "/etc/passwd", "..\\\\x", "a\\u0000b", "a\\u001b[2J", "\\u202egnp.exe", "NUL.txt"]
     {
-        let hit = format!(
-            r#"{{"hits":[{{"name":"{name}","content":{{"file_bytes":1,"root":null,"is_folder":false}},"members":1,"sources":1}}],"next":null}}"#
-        );
-        let index = hostile(Kind::Search, (Kind::Found, hit));
+        let index = hostile(Kind::Search, (Kind::Found, found(name, UNHASHED)));
         let mut bob = bob(&index, &[]);
         assert!(bob.ask("sch x").is_empty(), "{name}");
         let told = bob.wait_for_stderr("the server answers with what is no answer");
@@ -106,8 +141,7 @@ fn a_source_elsewhere_is_never_asked_in_clear() {
 /// A framed index that knows a name in the original's format, and these sources of it.
 fn naming_sources(located: String) -> SealedIndex {
     let content = r#"{"file_bytes":null,"root":null,"is_folder":false}"#;
-    let hit = format!(r#"{{"name":"x","content":{content},"members":1,"sources":1}}"#);
-    let found = format!(r#"{{"hits":[{hit}],"next":null}}"#);
+    let found = found("x", content);
     SealedIndex::start(move |request| match request.kind() {
         Kind::Search => Answer::Json(Kind::Found, found.clone()),
         Kind::Locate => Answer::Json(Kind::Located, located.clone()),
@@ -116,20 +150,17 @@ fn naming_sources(located: String) -> SealedIndex {
 }
 
 fn located(address: &str, access: &str) -> String {
-    let source = format!(
-        r#"{{"member":"eve","address":"{address}","content":{{"file_bytes":1,"root":null,"is_folder":false}},"access":{access}}}"#
-    );
+    let source =
+        format!(r#"{{"member":"eve","address":"{address}","content":{UNHASHED},"access":{access}}}"#);
     format!(r#"{{"members":1,"sources":[{source}],"next":null}}"#)
 }
 
 /// BT-2.5-2: an index that leads in circles is told so, and left.
 #[test]
 fn pages_that_lead_back_are_no_answer() {
-    let hit =
-        r#"{"name":"a","content":{"file_bytes":1,"root":null,"is_folder":false},"members":1,"sources":1}"#;
-    let page = format!(
-        r#"{{"hits":[{hit}],"next":{{"name":"a","content":{{"file_bytes":1,"root":null,"is_folder":false}}}}}}"#
-    );
+    let page = found("a", UNHASHED);
+    let next = format!(r#""next":{{"name":"a","content":{UNHASHED}}}"#);
+    let page = page.replace(r#""next":null"#, &next);
     let index = hostile(Kind::Search, (Kind::Found, page));
     let mut bob = bob(&index, &[]);
     assert!(bob.ask("sch a").is_empty());

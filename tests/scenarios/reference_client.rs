@@ -243,7 +243,6 @@ fn a_client_written_from_the_specification_joins_nobody_but_the_invites_server()
 /// BT-1.5-2, BT-6.3-2, BT-6.3-4, BT-6.4-2, BT-6.4-3, BT-6.6-4, BT-6.7-1: a codec and a seal that know nothing of ours
 /// agree with every vector.
 #[test]
-#[ignore = "the reference client speaks the messages from before verified transfers; it comes next"]
 fn a_codec_written_from_the_specification_agrees_with_every_vector() {
     if !python_is_there() {
         return;

@@ -114,8 +114,10 @@ fn texts() -> Vec<&'static str> {
 /// All that nobody may see, in pieces of a few bytes.
 fn hidden(content: &[u8], keys: &[Vec<u8>]) -> HashSet<Vec<u8>> {
     let texts = texts();
-    let whole =
-        texts.iter().map(|text| text.as_bytes()).chain(keys.iter().map(Vec::as_slice)).chain([content]);
+    let root = blake3::hash(content);
+    let root_text = root.to_hex();
+    let whole = texts.iter().map(|text| text.as_bytes()).chain(keys.iter().map(Vec::as_slice));
+    let whole = whole.chain([content, root.as_bytes(), root_text.as_bytes()]);
     // Of what is shorter, all of it.
     whole.flat_map(|bytes| bytes.windows(WINDOW.min(bytes.len())).map(<[u8]>::to_vec)).collect()
 }

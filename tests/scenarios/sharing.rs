@@ -126,7 +126,6 @@ fn a_downloaded_file_is_never_executable() {
 fn what_can_not_be_shared_is_refused_with_its_reason() {
     let server = Server::start(&programs());
     let mut alice = alice(&server, &[]);
-    fs::create_dir(alice.path("folder")).unwrap();
     symlink("/etc/hostname", alice.path("link")).unwrap();
     assert!(rustix_fifo(&alice, "pipe"));
     let cases = [

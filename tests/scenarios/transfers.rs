@@ -4,6 +4,8 @@ mod faults;
 mod files;
 mod folders;
 mod hashing;
+mod lies;
+mod links;
 mod resume;
 mod sources;
 mod swarm;
@@ -20,6 +22,8 @@ use bittrickle_tests::peer::Peer;
 use bittrickle_tests::process::Ended;
 use bittrickle_tests::server::Server;
 use bittrickle_tests::wait::wait_for;
+use bittrickle_wire::Message;
+use bittrickle_wire::messages::Described;
 
 use crate::programs;
 
@@ -111,4 +115,12 @@ fn tree(folder: &Path) -> BTreeMap<String, (bool, bool, Vec<u8>)> {
         }
     }
     found
+}
+
+/// The same answer, in which the description is another one.
+fn redescribed(mut answer: Vec<Message>, change: impl Fn(&mut Described)) -> Vec<Message> {
+    if let Some(Message::Described(described)) = answer.first_mut() {
+        change(described);
+    }
+    answer
 }

@@ -30,6 +30,9 @@ struct Sharing {
     provider: PublicKey,
 }
 
+/// Files up to this are published with their root.
+const HASHED_AT_ONCE_BYTES: u64 = 64 << 20;
+
 /// As long as the index's tickets are good.
 const LIFE_MS: i64 = 120_000;
 
@@ -55,8 +58,11 @@ impl Sharing {
 
     /// The target that stands for what is shared under this name: its root, or the name where nothing is.
     fn target(&self, name: &str) -> String {
-        match std::fs::read(self.alice.path(name)) {
-            Ok(bytes) if bytes.len() < 1 << 26 => Target::Root(Root::of(&bytes)).to_string(),
+        let path = self.alice.path(name);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.len() <= HASHED_AT_ONCE_BYTES => {
+                Target::Root(Root::of(&std::fs::read(path).unwrap())).to_string()
+            }
             Ok(_) | Err(_) => format!("name:{name}"),
         }
     }

@@ -8,6 +8,7 @@ use bittrickle_tests::content::{Content, Entry, PIECE, random_bytes};
 use bittrickle_tests::peer::Peer;
 use bittrickle_tests::server::Server;
 use bittrickle_tests::source::{Act, Source, asks_for, honest};
+use bittrickle_tests::wait::wait_for;
 use bittrickle_wire::messages::{Fetch, Filter, Hit, Part, Reply, Request, Search};
 use bittrickle_wire::{Encoding, Message, Query};
 use rustix::process::Signal;
@@ -138,6 +139,21 @@ fn a_folder_that_is_being_hashed_is_waited_for() {
     let ended = get.wait();
     assert_eq!(ended.code(), Some(0), "{}", ended.told());
     assert_eq!(tree(bob.out()).keys().collect::<Vec<_>>(), ["stuff", "stuff/a", "stuff/b"]);
+}
+
+/// BT-3.5-5, BT-3.5-8: who says that it hashes, and brings nothing, isn't waited for.
+#[test]
+fn a_source_without_a_root_that_brings_nothing_is_given_up() {
+    let server = Server::start(&programs());
+    let content = Content::file(&random_bytes(1_000, 5));
+    let source = Source::log_in(&server, ALICE);
+    source.serve("film.bin", &content, |_, _| Act::Close(Vec::new()));
+    source.publish(content.unhashed_offer("film.bin"));
+    let bob = taker(&server, BOB);
+    let mut get = bob.start("film.bin");
+    wait_for("the download ends", Duration::from_secs(40), || get.is_over().then_some(()));
+    assert_failed(&bob, &get.wait(), 7);
+    assert_eq!(source.connections("film.bin"), 3);
 }
 
 /// What the index lists under this name.
