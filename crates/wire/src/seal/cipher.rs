@@ -1,5 +1,7 @@
 //! AES-256-GCM, and the only file that names `ring` (BT-6.5-2).
 
+use std::ops::RangeFrom;
+
 use bytes::BytesMut;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
@@ -65,14 +67,15 @@ impl ReadyKey {
         room.copy_from_slice(tag.expect("a record is far shorter than the cipher allows").as_ref());
     }
 
-    /// Opens where it stands; gives the text without its tag.
-    pub(super) fn open_in_place<'a>(
+    /// Opens what stands from `sealed` on, and puts the text, without its tag, at the start of `room`.
+    pub(super) fn open_within<'a>(
         &self,
         counter: u64,
         associated: &[u8],
-        sealed: &'a mut [u8],
+        room: &'a mut [u8],
+        sealed: RangeFrom<usize>,
     ) -> Result<&'a [u8], BadTag> {
-        let opened = self.0.open_in_place(nonce(counter), Aad::from(associated), sealed);
+        let opened = self.0.open_within(nonce(counter), Aad::from(associated), room, sealed);
         opened.map(|text| &*text).map_err(|_| BadTag)
     }
 

@@ -17,6 +17,7 @@ mod handshake;
 mod invite;
 mod keys;
 mod noise;
+mod records;
 mod replay;
 mod session;
 mod session_keys;
@@ -35,11 +36,11 @@ pub use handshake::{Accepting, Initiating};
 pub use invite::{Host, Invite, InviteError};
 pub use keys::{Fingerprint, FingerprintError, KEY_BYTES, PublicKey, SecretKey};
 pub use noise::{NoiseError, PROTOCOL};
+pub use records::{DATA_RECORD_HEAD_BYTES, DATA_RECORD_TAIL_BYTES, Record, STREAM_KEY_FRAMES, SealedCodec};
 pub use replay::{REPLAY_WINDOW, ReplayWindow};
 pub use session::{DatagramSession, KeysUsedUp, OpenError, Opened, SEALED_FRAMES_MAX};
 pub use session_keys::{CipherKey, SessionKeys};
 pub use stream::{
-    DATA_RECORD_HEAD_BYTES, DATA_RECORD_TAIL_BYTES, Record, STREAM_ACCEPT_BYTES, STREAM_INITIATE_BYTES,
-    STREAM_KEY_FRAMES, SealedCodec, StreamAccepting, StreamError, StreamInitiating,
+    STREAM_ACCEPT_BYTES, STREAM_INITIATE_BYTES, StreamAccepting, StreamError, StreamInitiating,
 };
 pub use ticket::{TICKET_BYTES, TICKET_LIFE_MS_MAX, Ticket, TicketError, TicketKey};

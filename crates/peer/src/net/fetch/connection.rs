@@ -5,30 +5,26 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Access, Reply};
-use bittrickle_wire::seal::{Record, STREAM_ACCEPT_BYTES, SealedCodec, SecretKey, StreamInitiating};
-use bittrickle_wire::{Encoding, Frame, Message, Received, Target};
+use bittrickle_wire::seal::{STREAM_ACCEPT_BYTES, SealedCodec, SecretKey, StreamInitiating};
+use bittrickle_wire::{Encoding, Frame, Kind, Message, Received, Target};
 use bytes::BytesMut;
 use tokio_util::codec::Encoder as _;
 
 use super::error::SourceError;
+use super::inbox::{Inbox, Next};
 use crate::transfer::{Deadlines, RateFloor};
 
 /// A sealed connection.
 pub(super) struct Connection {
     stream: TcpStream,
     codec: SealedCodec,
-    /// What has been read and not been looked at is between `start` and `end`.
-    input: Box<[u8]>,
-    start: usize,
-    end: usize,
+    /// What has come. Whoever waits for `Data` takes the bytes out of it.
+    pub(super) inbox: Inbox,
     next_request_id: u32,
     stall: Duration,
     floor: RateFloor,
     window: Duration,
 }
-
-/// Bytes that one call of the system reads. With a quarter of it, a download takes half as long again.
-const INPUT_BYTES: usize = (1 << 20) + 64 * 1024;
 
 impl Connection {
     /// The handshake: the source proves its key, and we show our ticket (BT-6.6).
@@ -59,9 +55,7 @@ impl Connection {
         Ok(Self {
             stream,
             codec,
-            input: vec![0; INPUT_BYTES].into(),
-            start: 0,
-            end: 0,
+            inbox: Inbox::new(),
             next_request_id: 1,
             stall,
             floor: RateFloor::new(Instant::now(), deadlines.window),
@@ -91,23 +85,22 @@ impl Connection {
     }
 
     /// Waits for the next record.
-    pub(super) fn receive(&mut self) -> Result<Record<'_>, SourceError> {
-        while !self.codec.has_record(&self.input[self.start..self.end])? {
+    pub(super) fn receive(&mut self) -> Result<Next, SourceError> {
+        loop {
+            if let Some(next) = self.inbox.open(&mut self.codec)? {
+                return Ok(next);
+            }
             self.read()?;
         }
-        let record = self.codec.open_record(&mut self.input[self.start..self.end])?;
-        let (bytes, record) = record.expect("it has just been found to be there");
-        self.start += bytes;
-        Ok(record)
     }
 
     /// Waits for the one frame that answers a request.
     pub(super) fn receive_frame(&mut self) -> Result<Message, SourceError> {
         let expected = self.next_request_id.wrapping_sub(1);
         match self.receive()? {
-            Record::Data { .. } => Err(SourceError::Unexpected(bittrickle_wire::Kind::Data)),
-            Record::Other(Received::Bad(bad)) => Err(bad.fault.into()),
-            Record::Other(Received::Frame(Frame { request_id, message, .. })) => match message {
+            Next::Data { .. } => Err(SourceError::Unexpected(Kind::Data)),
+            Next::Other(Received::Bad(bad)) => Err(bad.fault.into()),
+            Next::Other(Received::Frame(Frame { request_id, message, .. })) => match message {
                 message if request_id != expected => Err(SourceError::Unexpected(message.kind())),
                 Message::Reply(Reply::Refused(refused)) => Err(SourceError::Refused(refused)),
                 message => Ok(message),
@@ -122,15 +115,17 @@ impl Connection {
         let mut received = Vec::new();
         while received.len() < bytes {
             match self.receive()? {
-                Record::Data { request_id, bytes: data } if request_id == expected => {
+                Next::Data { request_id } if request_id == expected => {
+                    let data = self.inbox.opened();
                     if data.len() > bytes - received.len() {
                         return Err(SourceError::TooMany);
                     }
                     received.extend_from_slice(data);
+                    self.inbox.truncate(0);
                 }
-                Record::Data { .. } => return Err(SourceError::Unexpected(bittrickle_wire::Kind::Data)),
-                Record::Other(Received::Bad(bad)) => return Err(bad.fault.into()),
-                Record::Other(Received::Frame(Frame { message, .. })) => match message {
+                Next::Data { .. } => return Err(SourceError::Unexpected(Kind::Data)),
+                Next::Other(Received::Bad(bad)) => return Err(bad.fault.into()),
+                Next::Other(Received::Frame(Frame { message, .. })) => match message {
                     Message::Reply(Reply::Refused(refused)) => return Err(SourceError::Refused(refused)),
                     message => return Err(SourceError::Unexpected(message.kind())),
                 },
@@ -140,16 +135,10 @@ impl Connection {
     }
 
     fn read(&mut self) -> Result<(), SourceError> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-        } else if self.end == self.input.len() {
-            self.input.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
-        match self.stream.read(&mut self.input[self.end..]) {
+        match self.stream.read(self.inbox.room()) {
             Ok(0) => return Err(SourceError::Ended),
             Ok(count) => {
-                self.end += count;
+                self.inbox.filled(count);
                 self.floor.add(count);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

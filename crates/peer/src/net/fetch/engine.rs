@@ -12,9 +12,10 @@ use bittrickle_wire::{Content, FileName, Target};
 use tokio::sync::mpsc;
 
 use super::error::{FetchError, SourceError};
+use super::inbox::Taken;
 use super::plan::Plan;
 use super::progress::Progress;
-use super::writer::Batch;
+use super::writer::{BATCHES_WAITING, Batch};
 use super::{Event, Who};
 use crate::share::{Folder, Holding, Part, Shares};
 use crate::transfer::{Deadlines, PieceSet, Schedule, SourceId};
@@ -46,7 +47,7 @@ pub(super) struct Engine {
     pub(super) events: mpsc::UnboundedSender<Event>,
     state: Mutex<State>,
     changed: Condvar,
-    buffers: Mutex<Vec<Vec<u8>>>,
+    buffers: Mutex<Vec<Taken>>,
     /// To the writer, which ends when nobody can send to it any more.
     batches: Mutex<Option<SyncSender<Batch>>>,
 }
@@ -129,7 +130,7 @@ const ATTEMPTS_MAX: u32 = 3;
 const SOURCES_MAX: usize = 8;
 
 /// Buffers that are kept for the next pieces.
-const BUFFERS_MAX: usize = 16;
+const BUFFERS_MAX: usize = BATCHES_WAITING;
 
 impl Engine {
     pub(super) fn new(
@@ -368,16 +369,15 @@ impl Engine {
         }
     }
 
-    /// An empty buffer.
-    pub(super) fn buffer(&self) -> Vec<u8> {
-        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    /// A buffer whose bytes nobody needs any more.
+    pub(super) fn buffer(&self) -> Option<Taken> {
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
     /// Gives a buffer back.
-    pub(super) fn give_back(&self, mut buffer: Vec<u8>) {
+    pub(super) fn give_back(&self, buffer: Taken) {
         let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
         if buffers.len() < BUFFERS_MAX {
-            buffer.clear();
             buffers.push(buffer);
         }
     }

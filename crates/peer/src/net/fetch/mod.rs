@@ -11,6 +11,8 @@
 mod connection;
 mod engine;
 mod error;
+mod filling;
+mod inbox;
 mod plan;
 mod prepare;
 mod progress;

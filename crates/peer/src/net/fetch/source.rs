@@ -7,18 +7,18 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::content::{Piece, PieceHasher};
 use bittrickle_wire::limits::{FETCH_PIECES_MAX, PIECE_BYTES};
 use bittrickle_wire::messages::{
     Access, AskHave, Bitmap, Described, Fetch, Have, Part as ContentPart, RefusalCode, Refused, Renew, Reply,
 };
-use bittrickle_wire::seal::Record;
 use bittrickle_wire::{Frame, Kind, Message, Received};
 
 use super::Who;
 use super::connection::Connection;
 use super::engine::{Engine, Turn, Work};
 use super::error::{FetchError, SourceError};
+use super::filling::Filling;
+use super::inbox::Next;
 use super::plan::{self, PlanError};
 use super::prepare::prepare;
 use super::writer::Batch;
@@ -28,16 +28,15 @@ use crate::transfer::{PieceSet, SourceId, Window};
 pub(super) struct Source {
     engine: Arc<Engine>,
     id: SourceId,
-    batches: SyncSender<Batch>,
     connection: Connection,
     work: Arc<Work>,
+    filling: Filling,
     /// What was asked for and hasn't come, in the order in which it was asked for.
     asked: VecDeque<Asked>,
     /// Bytes of pieces among that, and how many pieces.
     asked_bytes: u64,
     asked_pieces: u32,
     window: Window,
-    batch: Filling,
     /// What a source has that isn't complete.
     partial: Option<Partial>,
     busy_until: Option<Instant>,
@@ -51,26 +50,10 @@ enum Asked {
     Renewed,
 }
 
-/// Pieces that come in one behind the other.
-struct Filling {
-    bytes: Vec<u8>,
-    first: u32,
-    /// Pieces that are all there, and are what they should be.
-    count: u32,
-    /// Bytes that the piece after those lacks.
-    missing: usize,
-    /// Where in `bytes` the part of that piece begins that isn't hashed yet.
-    hashed: usize,
-    hasher: PieceHasher,
-}
-
 struct Partial {
     has: PieceSet,
     asked_at: Instant,
 }
-
-/// Bytes that are hashed at once: enough for the hash to be fast, and few enough to be in the cache still.
-const HASH_BYTES: usize = 64 * 1024;
 
 /// Bytes that one request asks for, if there is more than one piece in them.
 const REQUEST_BYTES: u64 = 4 << 20;
@@ -114,14 +97,13 @@ pub(super) fn run(
     let mut source = Source {
         engine: Arc::clone(engine),
         id,
-        batches,
         connection,
+        filling: Filling::new(engine, id, &work, batches),
         work,
         asked: VecDeque::new(),
         asked_bytes: 0,
         asked_pieces: 0,
         window: Window::new(),
-        batch: Filling::default(),
         partial,
         busy_until: None,
         is_unproved: Some(who.address),
@@ -228,7 +210,7 @@ impl Source {
     /// Takes the next record.
     fn receive(&mut self) -> Result<(), SourceError> {
         match self.connection.receive()? {
-            Record::Data { request_id, bytes } => {
+            Next::Data { request_id } => {
                 let expected = match self.asked.front() {
                     Some(Asked::Pieces { request_id, pieces }) => Some((*request_id, pieces.clone())),
                     Some(Asked::Have { .. } | Asked::Renewed) | None => None,
@@ -236,14 +218,12 @@ impl Source {
                 let (_, pieces) = expected
                     .filter(|(expected, _)| *expected == request_id)
                     .ok_or(SourceError::Unexpected(Kind::Data))?;
-                let taking =
-                    Taking { work: &self.work, engine: &self.engine, id: self.id, batches: &self.batches };
-                let taken = taking.take(&mut self.batch, pieces.clone(), bytes)?;
-                self.pieces_came(pieces, taken);
+                let count = self.filling.take(&mut self.connection.inbox, pieces.clone())?;
+                self.pieces_came(pieces, count);
                 Ok(())
             }
-            Record::Other(Received::Bad(bad)) => Err(bad.fault.into()),
-            Record::Other(Received::Frame(frame)) => self.receive_frame(frame),
+            Next::Other(Received::Bad(bad)) => Err(bad.fault.into()),
+            Next::Other(Received::Frame(frame)) => self.receive_frame(frame),
         }
     }
 
@@ -284,7 +264,7 @@ impl Source {
     fn pieces_refused(&mut self, pieces: Range<u32>, refused: Refused) -> Result<(), SourceError> {
         self.asked_bytes -= self.work.plan.layout.range_bytes(pieces.clone());
         self.asked_pieces -= pieces.end - pieces.start;
-        self.flush();
+        self.filling.flush(&mut self.connection.inbox);
         match refused.code {
             RefusalCode::NOT_HERE => {
                 let id = self.id;
@@ -301,13 +281,6 @@ impl Source {
         }
     }
 
-    /// Hands on the pieces that are all there, and forgets the one that isn't.
-    fn flush(&mut self) {
-        let taking = Taking { work: &self.work, engine: &self.engine, id: self.id, batches: &self.batches };
-        self.batch.bytes.truncate(taking.bytes_of(&self.batch));
-        taking.hand_on(&mut self.batch);
-    }
-
     fn has_now(&mut self, have: &Have) -> Result<(), SourceError> {
         let Some(partial) = &mut self.partial else { return Ok(()) };
         let set = partial.has.set_page(have.first, have.bitmap.as_bytes());
@@ -315,118 +288,5 @@ impl Source {
         let (id, has) = (self.id, partial.has.clone());
         self.engine.schedule(id, |schedule| schedule.set_has(id, has));
         Ok(())
-    }
-}
-
-impl Filling {
-    /// Hashes what has come of a piece, as far as it makes whole blocks, and all of it at its end.
-    fn hash(&mut self, is_all: bool, trailer_bytes: usize) {
-        let trailer_here = trailer_bytes.saturating_sub(self.missing);
-        let end = self.bytes.len() - if is_all { trailer_here } else { 0 };
-        let whole = (end - self.hashed) / HASH_BYTES * HASH_BYTES;
-        let end = if is_all { end } else { self.hashed + whole };
-        if end > self.hashed {
-            self.hasher.update(&self.bytes[self.hashed..end]);
-            self.hashed = end;
-        }
-    }
-}
-
-impl Default for Filling {
-    fn default() -> Self {
-        let hasher = PieceHasher::new(0);
-        Self { bytes: Vec::new(), first: 0, count: 0, missing: 0, hashed: 0, hasher }
-    }
-}
-
-/// What it takes to hand on the pieces that come in.
-struct Taking<'a> {
-    work: &'a Work,
-    engine: &'a Engine,
-    id: SourceId,
-    batches: &'a SyncSender<Batch>,
-}
-
-impl Taking<'_> {
-    /// Takes bytes of these pieces, and says how many of the pieces are complete now. Each is hashed as it comes, while its
-    /// bytes are still in the cache, and held against what it should be before it is handed on.
-    fn take(&self, batch: &mut Filling, pieces: Range<u32>, mut bytes: &[u8]) -> Result<u32, SourceError> {
-        let mut next = pieces.start;
-        while !bytes.is_empty() {
-            if next == pieces.end {
-                return Err(SourceError::TooMany);
-            }
-            if batch.missing == 0 {
-                self.begin_piece(batch, next);
-            }
-            let count = batch.missing.min(bytes.len());
-            batch.bytes.extend_from_slice(&bytes[..count]);
-            batch.missing -= count;
-            bytes = &bytes[count..];
-            let trailer_bytes = self.work.plan.trailer_bytes();
-            batch.hash(batch.missing.saturating_sub(trailer_bytes) == 0, trailer_bytes);
-            if batch.missing == 0 {
-                self.end_piece(batch, next)?;
-                next += 1;
-            }
-        }
-        if next == pieces.end && batch.missing == 0 {
-            self.hand_on(batch);
-        }
-        Ok(next - pieces.start)
-    }
-
-    fn begin_piece(&self, batch: &mut Filling, piece: u32) {
-        let Piece { offset, bytes, .. } = self.work.plan.layout.piece(piece);
-        let bytes = bytes as usize + self.work.plan.trailer_bytes();
-        if batch.count > 0 && batch.bytes.len() + bytes > PIECE_BYTES {
-            self.hand_on(batch);
-        }
-        if batch.count == 0 {
-            batch.first = piece;
-            if batch.bytes.capacity() == 0 {
-                batch.bytes = self.engine.buffer();
-            }
-        }
-        (batch.missing, batch.hashed) = (bytes, batch.bytes.len());
-        batch.hasher = PieceHasher::new(offset);
-    }
-
-    /// A piece is all there: it is kept if it is what it should be.
-    fn end_piece(&self, batch: &mut Filling, piece: u32) -> Result<(), SourceError> {
-        let value = &batch.bytes[batch.bytes.len() - self.work.plan.trailer_bytes()..];
-        if self.work.plan.is_good(piece, &batch.hasher, value) {
-            batch.count += 1;
-            return Ok(());
-        }
-        batch.bytes.truncate(self.bytes_of(batch));
-        self.hand_on(batch);
-        self.engine.schedule(self.id, |schedule| {
-            schedule.received(self.id, piece);
-            schedule.rejected(self.id, piece);
-        });
-        Err(SourceError::WrongBytes(piece))
-    }
-
-    /// Bytes of the pieces that are all there.
-    fn bytes_of(&self, batch: &Filling) -> usize {
-        let pieces = batch.first..batch.first + batch.count;
-        self.work.plan.layout.range_bytes(pieces) as usize
-            + batch.count as usize * self.work.plan.trailer_bytes()
-    }
-
-    fn hand_on(&self, batch: &mut Filling) {
-        let Filling { bytes, first, count, .. } = std::mem::take(batch);
-        if count == 0 {
-            return self.engine.give_back(bytes);
-        }
-        let wanted = self.engine.schedule(self.id, |schedule| {
-            (first..first + count).filter(|piece| schedule.received(self.id, *piece)).collect::<Vec<_>>()
-        });
-        match wanted.filter(|wanted| !wanted.is_empty()) {
-            // The writer is there as long as any source is.
-            Some(wanted) => drop(self.batches.send(Batch { first, count, wanted, bytes })),
-            None => self.engine.give_back(bytes),
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::engine::{Engine, Work};
+use super::inbox::Taken;
 use super::spawn;
 use crate::share::FolderError;
 
@@ -17,7 +18,7 @@ pub(super) struct Batch {
     /// Those of them that nobody else has brought.
     pub(super) wanted: Vec<u32>,
     /// Their bytes, each piece with what follows it while the root isn't known.
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Taken,
 }
 
 /// Batches that wait for the disk.
@@ -35,7 +36,7 @@ pub(super) fn run(engine: &Arc<Engine>, batches: &Receiver<Batch>) {
     let (mut unsynced_bytes, mut synced_at) = (0, Instant::now());
     let mut next = Some(first);
     while let Some(batch) = next {
-        unsynced_bytes += batch.bytes.len() as u64;
+        unsynced_bytes += batch.bytes.bytes().len() as u64;
         write(engine, &work, batch);
         if unsynced_bytes >= SYNC_BYTES || synced_at.elapsed() >= SYNC_EVERY {
             // One that is still going on takes this in as well, or the next one does.
@@ -58,7 +59,7 @@ fn write(engine: &Engine, work: &Work, batch: Batch) {
         return;
     }
     let trailer = work.plan.trailer_bytes();
-    let mut rest = &bytes[..];
+    let mut rest = bytes.bytes();
     let mut written = Vec::new();
     for piece in first..first + count {
         let (data, behind) = rest.split_at(work.plan.layout.piece(piece).bytes as usize);

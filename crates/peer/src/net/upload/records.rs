@@ -40,8 +40,9 @@ pub(super) enum SendError {
 /// Bytes of the largest record.
 const RECORD_BYTES_MAX: usize = DATA_RECORD_HEAD_BYTES + DATA_BYTES_MAX + DATA_RECORD_TAIL_BYTES;
 
-/// Bytes that one call of the system sends: a piece and what seals it.
-const BUFFER_BYTES: usize = 17 * RECORD_BYTES_MAX;
+/// Bytes that one call of the system sends. They are read, sealed and sent while they are in a core's own cache: with a
+/// whole piece, a download takes a tenth longer.
+const BUFFER_BYTES: usize = 4 * RECORD_BYTES_MAX;
 
 /// Bytes that are sent at once where the rate is limited.
 const LIMITED_BYTES: usize = 64 * 1024;
