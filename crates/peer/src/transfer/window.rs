@@ -57,10 +57,13 @@ impl Window {
         *self = Self { since: Some(now), bytes: 0, bytes_per_second };
     }
 
-    /// Bytes to ask for ahead of time: 2 to 16 MiB.
+    /// Bytes to ask for ahead of time: 2 to 16 MiB. While the rate isn't known, more with all that comes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let rate = u128::from(self.bytes_per_second.unwrap_or(0));
+        let Some(rate) = self.bytes_per_second.map(u128::from) else {
+            // As a new connection does: twice as much for all that has come.
+            return self.bytes.saturating_mul(2).clamp(BYTES_MIN, BYTES_MAX);
+        };
         let ahead = rate * AHEAD.as_millis() / 1_000;
         u64::try_from(ahead).unwrap_or(u64::MAX).clamp(BYTES_MIN, BYTES_MAX)
     }
@@ -87,6 +90,8 @@ mod tests {
         let mut now = Instant::now();
         let mut window = Window::new();
         assert_eq!(window.bytes(), 2 * MIB);
+        assert_eq!(after(&mut window, &mut now, 500 * MIB, 20), 10 * MIB, "before a rate is known");
+        let mut window = Window::new();
         let bytes = after(&mut window, &mut now, 10 * MIB, 300);
         assert!((4 * MIB..=6 * MIB).contains(&bytes), "known soon: {bytes}");
         let bytes = after(&mut window, &mut now, 20 * MIB, 5_000);
