@@ -116,16 +116,31 @@ impl FetchError {
     pub fn is_disk(&self) -> bool {
         match self {
             Self::Folder(FolderError::NoSpace { .. }) => true,
-            Self::Folder(FolderError::Io(error)) => matches!(
-                error.kind(),
+            Self::Folder(FolderError::Io(error)) => match error.kind() {
                 io::ErrorKind::StorageFull
-                    | io::ErrorKind::QuotaExceeded
-                    | io::ErrorKind::ReadOnlyFilesystem
-                    | io::ErrorKind::PermissionDenied
-            ),
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::ReadOnlyFilesystem => true,
+                // Said by the system. Of a path that leads out of the folder it is said without a number.
+                io::ErrorKind::PermissionDenied => error.raw_os_error().is_some(),
+                _ => false,
+            },
             Self::Folder(_) | Self::Manifest(_) | Self::Cancelled | Self::NoSourceLeft | Self::OnlyLiars => {
                 false
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_leads_out_of_the_folder_is_not_the_disks_fault() {
+        let failed = |error| FetchError::Folder(FolderError::Io(error));
+        let denied = io::Error::from_raw_os_error(rustix::io::Errno::ACCESS.raw_os_error());
+        assert!(failed(denied).is_disk());
+        let led_out = io::Error::new(io::ErrorKind::PermissionDenied, "a path led outside of the filesystem");
+        assert!(!failed(led_out).is_disk());
     }
 }

@@ -1,5 +1,8 @@
 //! Getting what the user asks for: which content that is, who has it, and a download that is fed with sources until it is done.
 
+mod resolve;
+mod supply;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -7,17 +10,19 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Filter, Hit};
 use bittrickle_wire::seal::SecretKey;
-use bittrickle_wire::{Content, FileName, MemberName, Query, Root, Target};
+use bittrickle_wire::{Content, FileName, MemberName, Root, Target};
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{interval, sleep};
+use tokio::time::{interval, sleep, timeout};
 
 use super::fetch::{Event, FetchError, Fetched, Fetching, Job, Progress, SourceError, Who};
 use super::file_server::takes_legacy_from;
 use super::framed::FramedIndex;
-use super::index::{Index, IndexError, SourceAt, locate, locate_legacy, search};
+use super::index::{Index, IndexError, SourceAt, locate, locate_legacy};
 use super::legacy_download::{self, LegacyDownloadError};
 use crate::share::{Folder, FolderError, Shares};
-use crate::transfer::{Candidate, Choice, Deadlines, Wanted, choose, wanted};
+use crate::transfer::Deadlines;
+use resolve::{hits_of, resolve};
+use supply::{Hope, Supply, who};
 
 /// What it takes to get something.
 pub struct Getter<'a> {
@@ -102,14 +107,18 @@ const LOCATE_EVERY: Duration = Duration::from_secs(1);
 const LOCATE_SELDOM: Duration = Duration::from_secs(5);
 const LOCATE_OFTEN_FOR: Duration = Duration::from_secs(15);
 
+/// A download that is still going on after so long is announced as a source for others. What is over sooner isn't worth it:
+/// who gets many small files would spend on it what the index lets everyone ask.
+const ANNOUNCE_AFTER: Duration = Duration::from_millis(200);
+
+/// How long is waited for the index to take it.
+const ANNOUNCE_WAIT: Duration = Duration::from_secs(1);
+
+/// Longer than any download.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
+
 /// How often the index is asked whether a content has been hashed.
 const HASHED_EVERY: Duration = Duration::from_millis(500);
-
-/// Answers without a source that is of any use, after which there is none.
-const EMPTY_ANSWERS_MAX: u32 = 3;
-
-/// Pages of hits that one name may have.
-const PAGES_MAX: usize = 8;
 
 impl Getter<'_> {
     /// Gets a content by its name, by a name and the member who shares it, or by the first digits of its root.
@@ -214,9 +223,6 @@ impl Getter<'_> {
         while let Ok(event) = events.try_recv() {
             tell(&event, watch);
         }
-        if let Target::Root(_) = target {
-            self.announce().await;
-        }
         result.map(|fetched| (fetched, progress.resumed_bytes()))
     }
 
@@ -230,41 +236,54 @@ impl Getter<'_> {
         watch: &mut impl FnMut(Happening<'_>),
     ) -> Result<Fetched, GetError> {
         let (started, mut ticks) = (Instant::now(), interval(PROGRESS_EVERY));
-        let mut lies = 0;
-        let mut next_locate = Box::pin(sleep(Duration::ZERO));
-        loop {
+        let (mut lies, mut is_announced) = (0, false);
+        let announcing = sleep(NEVER);
+        tokio::pin!(announcing);
+        let mut locating = Box::pin(supply.locate_after(Duration::ZERO));
+        let result = loop {
             tokio::select! {
-                result = fetching.finished() => return Ok(result?),
+                result = fetching.finished() => break result,
                 Some(event) = events.recv() => {
                     lies += u32::from(matches!(&event, Event::Lost { error, .. } if error.is_lie()));
                     if let Event::Announce = event {
-                        self.announce().await;
+                        announcing.as_mut().reset((Instant::now() + ANNOUNCE_AFTER).into());
                     }
                     tell(&event, watch);
                 }
                 _ = ticks.tick() => watch(Happening::Progress(name, progress)),
-                () = &mut next_locate => {
-                    let hope = supply.add_sources(fetching).await;
+                () = &mut announcing => {
+                    announcing.as_mut().reset((Instant::now() + NEVER).into());
+                    is_announced = true;
+                    self.announce().await;
+                }
+                answer = &mut locating => {
+                    let hope = supply.add_sources(answer, fetching);
                     if hope != Hope::Yes {
                         fetching.cancel();
                         // What it says is that it was cancelled; unless it has come to its end by itself just now.
-                        return match (fetching.finished().await, hope) {
-                            (Err(FetchError::Cancelled), Hope::Hashed) => Ok(Fetched::Provisional),
-                            (Err(FetchError::Cancelled), _) if lies > 0 => Err(FetchError::OnlyLiars.into()),
-                            (Err(FetchError::Cancelled), _) => Err(FetchError::NoSourceLeft.into()),
-                            (other, _) => Ok(other?),
-                        };
+                        match (fetching.finished().await, hope) {
+                            (Err(FetchError::Cancelled), Hope::Hashed) => break Ok(Fetched::Provisional),
+                            (Err(FetchError::Cancelled), _) if lies > 0 => break Err(FetchError::OnlyLiars),
+                            (Err(FetchError::Cancelled), _) => break Err(FetchError::NoSourceLeft),
+                            (other, _) => break other,
+                        }
                     }
                     let is_new = started.elapsed() < LOCATE_OFTEN_FOR || fetching.source_count() == 0;
-                    next_locate = Box::pin(sleep(if is_new { LOCATE_EVERY } else { LOCATE_SELDOM }));
+                    let wait = if is_new { LOCATE_EVERY } else { LOCATE_SELDOM };
+                    locating = Box::pin(supply.locate_after(wait));
                 }
             }
+        };
+        if is_announced {
+            self.announce().await;
         }
+        Ok(result?)
     }
 
-    /// Tells the index what can be fetched from us meanwhile. If that fails, others have one source less.
+    /// Tells the index what can be fetched from us meanwhile. If that fails, others have one source less, and nobody waits
+    /// for it.
     async fn announce(&self) {
-        let _ = self.index.announce(self.shares.download_roots()).await;
+        let _ = timeout(ANNOUNCE_WAIT, self.index.announce(self.shares.download_roots())).await;
     }
 
     async fn get_legacy(
@@ -317,96 +336,6 @@ impl Getter<'_> {
             }
         }
     }
-}
-
-/// Where a download's sources come from.
-struct Supply<'a> {
-    index: &'a FramedIndex,
-    target: &'a Target,
-    /// Only this member's, where it matters whose it is.
-    from: Option<&'a MemberName>,
-    empty_answers: u32,
-}
-
-impl Supply<'_> {
-    /// Asks the index, and offers what it knows. Says whether there is still hope.
-    async fn add_sources(&mut self, fetching: &Fetching) -> Hope {
-        // While the index is away, the sources that are there go on.
-        let Ok(mut sources) = locate(self.index, self.target).await else { return Hope::Yes };
-        if let Some(from) = self.from {
-            sources.retain(|source| source.member.as_deref() == Some(from.as_str()));
-        }
-        // Who had it by its name has it by its root now, or is gone: what is here is gone on with by the root.
-        if matches!(self.target, Target::Name(_)) && sources.is_empty() {
-            return Hope::Hashed;
-        }
-        let mut is_useful = false;
-        for source in &sources {
-            if let Some(access) = &source.access {
-                is_useful |= fetching.add_source(&who(source), access);
-            }
-        }
-        let has_sources = is_useful || fetching.source_count() > 0;
-        self.empty_answers = if has_sources { 0 } else { self.empty_answers + 1 };
-        if self.empty_answers < EMPTY_ANSWERS_MAX { Hope::Yes } else { Hope::No }
-    }
-}
-
-/// Whether a download has sources, or may have again.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Hope {
-    Yes,
-    No,
-    /// Not by the name any more: the content has been hashed.
-    Hashed,
-}
-
-/// Which content is meant. Never guesses (BT-2.7-3).
-async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Filter), GetError> {
-    let wanted = wanted(what);
-    if wanted.is_empty() {
-        return Err(GetError::NoName);
-    }
-    for wanted in wanted {
-        let (text, filter) = question(&wanted);
-        let text = Query::new(text).map_err(IndexError::from)?;
-        let hits = search(index, &text, &filter, PAGES_MAX).await.map_err(IndexError::from)?;
-        let candidates: Vec<_> = hits
-            .iter()
-            .map(|hit| Candidate { content: hit.content, members: hit.members, sources: hit.sources })
-            .collect();
-        match choose(&candidates) {
-            Choice::None => {}
-            Choice::One(index) => return Ok((hits[index].clone(), filter)),
-            Choice::Several(several) => {
-                return Err(GetError::Several(
-                    several.into_iter().map(|index| hits[index].clone()).collect(),
-                ));
-            }
-        }
-    }
-    Err(GetError::NotFound)
-}
-
-fn question(wanted: &Wanted) -> (&str, Filter) {
-    match wanted {
-        Wanted::Name(name) => (name.as_str(), Filter { is_exact: true, ..Filter::default() }),
-        Wanted::NameOf { name, member } => {
-            (name.as_str(), Filter { is_exact: true, member: Some(member.clone()), ..Filter::default() })
-        }
-        Wanted::Prefix(prefix) => ("", Filter { root_prefix: Some(prefix.clone()), ..Filter::default() }),
-    }
-}
-
-/// What is listed under a name by now.
-async fn hits_of(index: &FramedIndex, name: &FileName, filter: &Filter) -> Result<Vec<Hit>, GetError> {
-    let text = Query::new(name.as_str()).map_err(IndexError::from)?;
-    Ok(search(index, &text, filter, PAGES_MAX).await.map_err(IndexError::from)?)
-}
-
-fn who(source: &SourceAt) -> Who {
-    let device = source.access.as_ref().map(|access| access.device);
-    Who { member: source.member.clone(), address: source.address, device }
 }
 
 fn tell(event: &Event, watch: &mut impl FnMut(Happening<'_>)) {

@@ -1,0 +1,73 @@
+//! Sources for a download that is under way: the index is asked for them again and again.
+
+use std::time::Duration;
+
+use bittrickle_wire::{MemberName, Target};
+use tokio::time::sleep;
+
+use crate::net::fetch::{Fetching, Who};
+use crate::net::framed::FramedIndex;
+use crate::net::index::{SourceAt, locate};
+use crate::session::CallError;
+
+/// Answers without a source that is of any use, after which there is none.
+const EMPTY_ANSWERS_MAX: u32 = 3;
+
+/// Where a download's sources come from.
+pub(super) struct Supply<'a> {
+    pub(super) index: &'a FramedIndex,
+    pub(super) target: &'a Target,
+    /// Only this member's, where it matters whose it is.
+    pub(super) from: Option<&'a MemberName>,
+    pub(super) empty_answers: u32,
+}
+
+/// What the index answers.
+pub(super) type Located = Result<Vec<SourceAt>, CallError>;
+
+impl<'a> Supply<'a> {
+    /// Asks the index after a while.
+    pub(super) fn locate_after(&self, wait: Duration) -> impl Future<Output = Located> + use<'a> {
+        let (index, target) = (self.index, self.target);
+        async move {
+            sleep(wait).await;
+            locate(index, target).await
+        }
+    }
+
+    /// Offers what the index has answered. Says whether there is still hope.
+    pub(super) fn add_sources(&mut self, answer: Located, fetching: &Fetching) -> Hope {
+        // While the index is away, the sources that are there go on.
+        let Ok(mut sources) = answer else { return Hope::Yes };
+        if let Some(from) = self.from {
+            sources.retain(|source| source.member.as_deref() == Some(from.as_str()));
+        }
+        // Who had it by its name has it by its root now, or is gone: what is here is gone on with by the root.
+        if matches!(self.target, Target::Name(_)) && sources.is_empty() {
+            return Hope::Hashed;
+        }
+        let mut is_useful = false;
+        for source in &sources {
+            if let Some(access) = &source.access {
+                is_useful |= fetching.add_source(&who(source), access);
+            }
+        }
+        let has_sources = is_useful || fetching.source_count() > 0;
+        self.empty_answers = if has_sources { 0 } else { self.empty_answers + 1 };
+        if self.empty_answers < EMPTY_ANSWERS_MAX { Hope::Yes } else { Hope::No }
+    }
+}
+
+/// Whether a download has sources, or may have again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Hope {
+    Yes,
+    No,
+    /// Not by the name any more: the content has been hashed.
+    Hashed,
+}
+
+pub(super) fn who(source: &SourceAt) -> Who {
+    let device = source.access.as_ref().map(|access| access.device);
+    Who { member: source.member.clone(), address: source.address, device }
+}
