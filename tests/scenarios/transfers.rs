@@ -9,6 +9,7 @@ mod links;
 mod resume;
 mod sources;
 mod swarm;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -41,7 +41,7 @@ pub const SENTENCE_BYTES_MAX: usize = 200;
 /// Largest file, in bytes: 2^53 - 1, the largest integer that every JSON reader keeps exactly.
 pub const FILE_BYTES_MAX: u64 = (1 << 53) - 1;
 
-/// Bytes of a piece: what is hashed, checked and asked for as one. The last piece of a file may be shorter (BT-3.1-2).
+/// Bytes of a piece: what is hashed, checked and asked for as one. The last piece of a file may be shorter (BT-3.1-4).
 pub const PIECE_BYTES: usize = 1 << 20;
 
 /// Most pieces of one content: their numbers have 32 bits.

@@ -55,6 +55,11 @@ fn wrong_bytes_in_one_piece_from_one_of_three_sources_do_no_harm() {
     assert_eq!(liar.connections("file.bin"), 1, "{told}");
 }
 
+/// A frame that brings no byte.
+fn nothing() -> Message {
+    Message::Data(Default::default())
+}
+
 /// Sources that break the rules, each with what the taker says of it.
 fn liars() -> Vec<(&'static str, Acting, &'static str)> {
     let on = |part: Part, lie: fn(&Message, Vec<Message>) -> Act| -> Acting {
@@ -99,6 +104,12 @@ fn liars() -> Vec<(&'static str, Acting, &'static str)> {
             on(Part::OUTLINE, |_, _| Act::Repeat(data(&[0; 65_280]).remove(0))),
             "more bytes",
         ),
+        (
+            "an outline of nothing, without end",
+            on(Part::OUTLINE, |_, _| Act::Repeat(nothing())),
+            "where that has no place",
+        ),
+        ("nothing, without end", on(Part::PIECES, |_, _| Act::Repeat(nothing())), "where that has no place"),
         (
             "another outline",
             on(Part::OUTLINE, |_, answer| {

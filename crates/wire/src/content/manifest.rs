@@ -65,12 +65,6 @@ impl Manifest {
         &self.encoded
     }
 
-    /// The bytes of the manifest, copied.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        self.encoded.to_vec()
-    }
-
     /// The folder's root.
     #[must_use]
     pub fn root(&self) -> Root {

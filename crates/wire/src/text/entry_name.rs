@@ -1,6 +1,6 @@
 //! Entry names: what files and folders may be called inside a folder that is shared (BT-3.6-2).
 
-use super::file_name::{check_name, cut, short_hash, split_extension};
+use super::file_name::check_name;
 use super::{Rule, Text, TextError};
 use crate::limits::FILE_NAME_BYTES_MAX;
 
@@ -22,21 +22,6 @@ impl Rule for EntryNameRule {
 }
 
 impl EntryName {
-    /// The name with `_` and eight hash digits before its extension, for a taker whose file system holds one of two names
-    /// that differ only in case: the hash is that of the name as it was written (BT-3.6-7).
-    #[must_use]
-    pub fn told_apart(&self) -> Self {
-        let (name, hash) = (self.as_str(), short_hash(self.as_str()));
-        let (stem, extension) = match split_extension(name) {
-            // All of a hidden file's name may look like an extension.
-            ("", _) => (name, ""),
-            split => split,
-        };
-        let room = FILE_NAME_BYTES_MAX - extension.len() - hash.len() - 1;
-        let told_apart = format!("{}_{hash}{extension}", cut(stem, room));
-        Self::new(&told_apart).expect("letters, digits and `_` within an acceptable name keep it acceptable")
-    }
-
     /// Checks a component where no copy of it is wanted.
     ///
     /// # Errors
@@ -83,22 +68,6 @@ mod tests {
     fn every_file_name_is_an_entry_name() {
         for name in ["notes.txt", "a b.tar.gz", "日本語", "_"] {
             assert!(FileName::new(name).is_ok() && EntryName::new(name).is_ok(), "{name}");
-        }
-    }
-
-    #[test]
-    fn names_that_differ_in_case_are_told_apart() {
-        let told_apart = |name: &str| EntryName::new(name).unwrap().told_apart().as_str().to_lowercase();
-        for (one, other) in
-            [("Notes.txt", "notes.txt"), (".Profile", ".profile"), ("A", "a"), ("É.pdf", "é.pdf")]
-        {
-            assert_ne!(told_apart(one), told_apart(other), "{one}");
-        }
-        assert!(told_apart("Notes.txt").starts_with("notes_") && told_apart("Notes.txt").ends_with(".txt"));
-        assert!(told_apart(".profile").starts_with(".profile_"));
-        for name in ["é".repeat(127), format!("{}.jpeg", "é".repeat(125)), format!(".{}", "a".repeat(254))]
-        {
-            assert!(told_apart(&name).len() <= FILE_NAME_BYTES_MAX, "{name}");
         }
     }
 }

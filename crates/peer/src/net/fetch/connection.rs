@@ -38,17 +38,11 @@ impl Connection {
         let mut ephemeral = [0; 32];
         getrandom::fill(&mut ephemeral)?;
         stream.set_nodelay(true).map_err(SourceError::Broken)?;
-        stream.set_read_timeout(Some(deadlines.first)).map_err(SourceError::Broken)?;
         stream.set_write_timeout(Some(deadlines.first)).map_err(SourceError::Broken)?;
         let (initiating, initiate) =
             StreamInitiating::new(device, &access.device, &access.ticket, target, ephemeral);
         stream.write_all(&initiate).map_err(SourceError::Broken)?;
-        let mut accept = [0; STREAM_ACCEPT_BYTES];
-        stream.read_exact(&mut accept).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => SourceError::NotLetIn,
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => SourceError::NoAnswer(deadlines.first),
-            _ => SourceError::Broken(error),
-        })?;
+        let accept = read_accept(&mut stream, deadlines.first)?;
         let codec = initiating.finish(&accept).map_err(SourceError::WrongPeer)?;
         let stall = deadlines.stall;
         stream.set_read_timeout(Some(stall)).map_err(SourceError::Broken)?;
@@ -87,8 +81,14 @@ impl Connection {
     /// Waits for the next record.
     pub(super) fn receive(&mut self) -> Result<Next, SourceError> {
         loop {
-            if let Some(next) = self.inbox.open(&mut self.codec)? {
-                return Ok(next);
+            let opened = self.inbox.opened().len();
+            match self.inbox.open(&mut self.codec)? {
+                // Whoever sends nothing, and often, may not hold anybody up with it (BT-3.3-1).
+                Some(Next::Data { .. }) if self.inbox.opened().len() == opened => {
+                    return Err(SourceError::Unexpected(Kind::Data));
+                }
+                Some(next) => return Ok(next),
+                None => {}
             }
             self.read()?;
         }
@@ -149,4 +149,28 @@ impl Connection {
         }
         Ok(self.floor.check(Instant::now())?)
     }
+}
+
+/// Reads the answer to a handshake, all of which has to be there in time (BT-5.4-1).
+fn read_accept(stream: &mut TcpStream, wait: Duration) -> Result<[u8; STREAM_ACCEPT_BYTES], SourceError> {
+    let deadline = Instant::now() + wait;
+    let mut accept = [0; STREAM_ACCEPT_BYTES];
+    let mut filled = 0;
+    while filled < accept.len() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(SourceError::NoAnswer(wait));
+        }
+        stream.set_read_timeout(Some(left)).map_err(SourceError::Broken)?;
+        match stream.read(&mut accept[filled..]) {
+            Ok(0) => return Err(SourceError::NotLetIn),
+            Ok(count) => filled += count,
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {}
+                io::ErrorKind::ConnectionReset => return Err(SourceError::NotLetIn),
+                _ => return Err(SourceError::Broken(error)),
+            },
+        }
+    }
+    Ok(accept)
 }

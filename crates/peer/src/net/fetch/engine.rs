@@ -1,22 +1,23 @@
 //! What the threads of one download share: the plan, the schedule, the sources, and whether it is over.
 
 use std::collections::{HashMap, HashSet};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::seal::{PublicKey, SecretKey, Ticket};
+use bittrickle_wire::seal::{PublicKey, SecretKey};
 use bittrickle_wire::{Content, FileName, Target};
 use tokio::sync::mpsc;
 
-use super::error::{FetchError, SourceError};
+use super::Event;
+use super::error::FetchError;
 use super::inbox::Taken;
 use super::plan::Plan;
 use super::progress::Progress;
+use super::sources::Active;
 use super::writer::{BATCHES_WAITING, Batch};
-use super::{Event, Who};
 use crate::share::{Folder, Holding, Part, Shares};
 use crate::transfer::{Deadlines, PieceSet, Schedule, SourceId};
 
@@ -46,10 +47,10 @@ pub(super) struct Engine {
     pub(super) progress: Arc<Progress>,
     pub(super) events: mpsc::UnboundedSender<Event>,
     state: Mutex<State>,
-    changed: Condvar,
+    pub(super) changed: Condvar,
     buffers: Mutex<Vec<Taken>>,
     /// To the writer, which ends when nobody can send to it any more.
-    batches: Mutex<Option<SyncSender<Batch>>>,
+    pub(super) batches: Mutex<Option<SyncSender<Batch>>>,
 }
 
 /// What pieces go to, once the plan is there.
@@ -62,34 +63,27 @@ pub(super) struct Work {
 }
 
 #[derive(Debug, Default)]
-struct State {
-    head: Head,
-    schedule: Option<Schedule>,
-    sources: HashMap<SourceId, Active>,
+pub(super) struct State {
+    pub(super) head: Head,
+    pub(super) schedule: Option<Schedule>,
+    pub(super) sources: HashMap<SourceId, Active>,
     /// Connections that were tried, by address (BT-3.5-5).
-    attempts: HashMap<SocketAddr, u32>,
+    pub(super) attempts: HashMap<SocketAddr, u32>,
     /// Sources that have lied.
-    banned: HashSet<PublicKey>,
-    next_source: u32,
-    over: Option<Over>,
+    pub(super) banned: HashSet<PublicKey>,
+    pub(super) next_source: u32,
+    pub(super) over: Option<Over>,
 }
 
 #[derive(Debug, Default)]
-enum Head {
+pub(super) enum Head {
     #[default]
     Missing,
-    Fetching,
+    /// Somebody has been fetching it since then.
+    Fetching(Instant),
+    /// It is there; the part is being opened, and what is there of it hashed.
+    Preparing,
     Ready(Arc<Work>),
-}
-
-#[derive(Debug)]
-struct Active {
-    who: Who,
-    /// Shut down to end the thread that waits for it.
-    socket: Option<TcpStream>,
-    /// A new ticket to be shown, and when the last one was given.
-    ticket: Option<Ticket>,
-    renewed_at: Instant,
 }
 
 /// How a download came to its end.
@@ -110,24 +104,8 @@ pub(super) enum Turn {
     Over,
 }
 
-/// What became of a source that was offered.
-pub(super) enum Added {
-    /// It is to be fetched from.
-    New(SourceId),
-    /// It is fetched from already, or there are enough.
-    Known,
-    /// It has lied, or was tried too often.
-    Useless,
-}
-
-/// Tickets last for two minutes (BT-6.7-2); a connection shows a new one well before.
-const RENEW_AFTER: Duration = Duration::from_secs(45);
-
-/// Connections that one address is tried with, in all (BT-3.5-5).
-const ATTEMPTS_MAX: u32 = 3;
-
-/// Sources at a time.
-const SOURCES_MAX: usize = 8;
+/// How long one source is left alone with making the plan.
+const PLAN_WAIT: Duration = Duration::from_secs(5);
 
 /// Buffers that are kept for the next pieces.
 const BUFFERS_MAX: usize = BATCHES_WAITING;
@@ -143,17 +121,12 @@ impl Engine {
         Self { job, progress, events, state, changed, buffers, batches: Mutex::new(Some(batches)) }
     }
 
-    /// The way to the writer, until the download is over.
-    pub(super) fn batches(&self) -> Option<SyncSender<Batch>> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
     /// No source sends anything to the writer any more.
     pub(super) fn close_batches(&self) {
         *self.batches.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -161,73 +134,7 @@ impl Engine {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Takes a source on. One that is known may get a new ticket.
-    pub(super) fn add_source(&self, who: &Who, key: PublicKey, ticket: Ticket) -> Added {
-        let (mut state, now) = (self.state(), Instant::now());
-        if let Some(active) = state.sources.values_mut().find(|active| active.who.device == Some(key)) {
-            if now.duration_since(active.renewed_at) >= RENEW_AFTER {
-                (active.ticket, active.renewed_at) = (Some(ticket), now);
-            }
-            return Added::Known;
-        }
-        if state.over.is_some() || state.banned.contains(&key) {
-            return Added::Useless;
-        }
-        if state.sources.len() >= SOURCES_MAX {
-            return Added::Known;
-        }
-        let attempts = state.attempts.entry(who.address).or_default();
-        if *attempts >= ATTEMPTS_MAX {
-            return Added::Useless;
-        }
-        *attempts += 1;
-        let id = SourceId(state.next_source);
-        state.next_source += 1;
-        let who = who.clone();
-        state.sources.insert(id, Active { who, socket: None, ticket: None, renewed_at: now });
-        self.progress.set_sources(state.sources.len());
-        Added::New(id)
-    }
-
-    /// The source's thread waits for this socket from now on. Says whether the download still goes on.
-    pub(super) fn connected(&self, id: SourceId, socket: TcpStream) -> bool {
-        let mut state = self.state();
-        let is_over = state.over.is_some();
-        if let Some(active) = state.sources.get_mut(&id).filter(|_| !is_over) {
-            active.socket = Some(socket);
-        }
-        !is_over
-    }
-
-    /// The source has brought a piece: connecting to it again doesn't count as a further attempt (BT-3.5-5).
-    pub(super) fn proved(&self, address: &SocketAddr) {
-        self.state().attempts.remove(address);
-    }
-
-    /// A source's thread has ended. Its pieces are free for others.
-    pub(super) fn source_ended(&self, id: SourceId, result: Result<(), SourceError>) {
-        let mut state = self.state();
-        if let Some(schedule) = &mut state.schedule {
-            schedule.remove_source(id);
-        }
-        let Some(active) = state.sources.remove(&id) else { return };
-        self.progress.set_sources(state.sources.len());
-        if let (Err(error), None) = (result, &state.over) {
-            if let (true, Some(key)) = (error.is_lie(), active.who.device) {
-                state.banned.insert(key);
-            }
-            self.tell(Event::Lost { who: active.who, error });
-        }
-        drop(state);
-        self.changed.notify_all();
-    }
-
-    /// Sources that are fetched from now.
-    pub(super) fn source_count(&self) -> usize {
-        self.state().sources.len()
-    }
-
-    /// Waits until this source is to make the plan, or it is there.
+    /// Waits until this source is to make the plan, or it is there. Who takes long over it is raced by the next one.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();
         loop {
@@ -235,20 +142,45 @@ impl Engine {
                 return Turn::Over;
             }
             match &state.head {
-                Head::Missing => {
-                    state.head = Head::Fetching;
+                Head::Fetching(since) if since.elapsed() < PLAN_WAIT => {}
+                Head::Missing | Head::Fetching(_) => {
+                    state.head = Head::Fetching(Instant::now());
                     return Turn::Plan;
                 }
+                Head::Preparing => {}
                 Head::Ready(work) => return Turn::Work(Arc::clone(work)),
-                Head::Fetching => state = self.wait(state, Duration::from_secs(1)),
             }
+            state = self.wait(state, Duration::from_secs(1));
         }
     }
 
     /// Another source has to make the plan.
     pub(super) fn not_planned(&self) {
-        self.state().head = Head::Missing;
+        let mut state = self.state();
+        if let Head::Fetching(_) = state.head {
+            state.head = Head::Missing;
+        }
+        drop(state);
         self.changed.notify_all();
+    }
+
+    /// Whether the plan that a source has made is the first.
+    pub(super) fn may_prepare(&self) -> bool {
+        let mut state = self.state();
+        let is_first = matches!(state.head, Head::Missing | Head::Fetching(_)) && state.over.is_none();
+        if is_first {
+            state.head = Head::Preparing;
+        }
+        is_first
+    }
+
+    /// Waits until the plan is there that is being prepared; `None` when the download is over.
+    pub(super) fn wait_for_work(&self) -> Option<Arc<Work>> {
+        match self.turn() {
+            Turn::Work(work) => Some(work),
+            // Nobody is to plan again once somebody prepares.
+            Turn::Over | Turn::Plan => None,
+        }
     }
 
     /// The plan is there, the part is open, and these of its pieces have been hashed again.
@@ -291,7 +223,7 @@ impl Engine {
     pub(super) fn work(&self) -> Option<Arc<Work>> {
         match &self.state().head {
             Head::Ready(work) => Some(Arc::clone(work)),
-            Head::Missing | Head::Fetching => None,
+            Head::Missing | Head::Fetching(_) | Head::Preparing => None,
         }
     }
 
@@ -304,9 +236,14 @@ impl Engine {
         state.schedule.as_mut().map(work)
     }
 
-    /// A new ticket for this source, if there is one.
-    pub(super) fn take_ticket(&self, id: SourceId) -> Option<Ticket> {
-        self.state().sources.get_mut(&id).and_then(|active| active.ticket.take())
+    /// Whether nothing is asked of anybody: there is no source, or none that has what is missing.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.state();
+        match (&state.head, &state.schedule) {
+            (Head::Ready(_), Some(schedule)) => schedule.asks_nobody(),
+            (Head::Preparing, _) => false,
+            (Head::Missing | Head::Fetching(_) | Head::Ready(_), _) => state.sources.is_empty(),
+        }
     }
 
     /// Waits for something to change. Says whether the download goes on with this source.
@@ -339,7 +276,7 @@ impl Engine {
     pub(super) fn finish(&self, over: Over) {
         let mut state = self.state();
         state.over.get_or_insert(over);
-        state.sources.values_mut().for_each(close);
+        state.sources.values_mut().for_each(Active::close);
         drop(state);
         self.changed.notify_all();
     }
@@ -385,12 +322,5 @@ impl Engine {
     pub(super) fn tell(&self, event: Event) {
         // Whoever listens may have gone.
         let _ = self.events.send(event);
-    }
-}
-
-fn close(active: &mut Active) {
-    if let Some(socket) = &active.socket {
-        // It may be closed already.
-        let _ = socket.shutdown(Shutdown::Both);
     }
 }

@@ -1,5 +1,6 @@
 //! Pieces as they come in: hashed, held against what they should be, and handed on to the writer in batches.
 
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -11,6 +12,7 @@ use super::engine::{Engine, Work};
 use super::error::SourceError;
 use super::inbox::Inbox;
 use super::writer::Batch;
+use crate::share::FolderError;
 use crate::transfer::SourceId;
 
 /// The next batch of one source. Its bytes are what is opened in the source's inbox.
@@ -126,10 +128,7 @@ impl Filling {
             return Ok(());
         }
         self.flush(inbox);
-        self.engine.schedule(self.id, |schedule| {
-            schedule.received(self.id, piece);
-            schedule.rejected(self.id, piece);
-        });
+        self.engine.schedule(self.id, |schedule| schedule.rejected(self.id, piece));
         Err(SourceError::WrongBytes(piece))
     }
 
@@ -145,8 +144,14 @@ impl Filling {
             (first..first + count).filter(|piece| schedule.received(id, *piece)).collect::<Vec<_>>()
         });
         match wanted.filter(|wanted| !wanted.is_empty()) {
-            // The writer is there as long as any source is.
-            Some(wanted) => drop(self.batches.send(Batch { first, count, wanted, bytes })),
+            Some(wanted) => {
+                let sent = self.batches.send(Batch { first, count, wanted, bytes });
+                if sent.is_err() {
+                    // It is there as long as any source is, unless it has panicked.
+                    let error = io::Error::other("the thread that writes has ended");
+                    self.engine.fail(FolderError::Io(error));
+                }
+            }
             None => self.engine.give_back(bytes),
         }
     }

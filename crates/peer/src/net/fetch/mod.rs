@@ -17,10 +17,12 @@ mod plan;
 mod prepare;
 mod progress;
 mod source;
+mod sources;
 mod writer;
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
@@ -31,7 +33,8 @@ use bittrickle_wire::seal::PublicKey;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::share::FolderError;
-use engine::{Added, Engine, Over};
+use engine::{Engine, Over};
+use sources::Added;
 use writer::BATCHES_WAITING;
 
 pub(super) use engine::Job;
@@ -98,17 +101,21 @@ impl Fetching {
         let writer = spawn("write", move || writer::run(&writing, &incoming))?;
         let (outcome, done) = oneshot::channel();
         let finishing = Arc::clone(&engine);
-        spawn("fetch", move || {
+        let spawned = spawn("fetch", move || {
             // Whoever waited may have gone.
             let _ = outcome.send(finish(&finishing, writer));
-        })?;
+        });
+        if let Err(error) = spawned {
+            // The writer ends as well then.
+            engine.close_batches();
+            return Err(error);
+        }
         Ok((Self { engine, done }, progress, events))
     }
 
     /// Offers a source. One that is fetched from already shows its new ticket. Says whether it is of any use: one that has
     /// lied, or was tried too often, is not.
     pub(super) fn add_source(&self, who: &Who, access: &Access) -> bool {
-        let Some(batches) = self.engine.batches() else { return false };
         let id = match self.engine.add_source(who, access.device, access.ticket) {
             Added::New(id) => id,
             Added::Known => return true,
@@ -116,7 +123,11 @@ impl Fetching {
         };
         let (engine, who, access) = (Arc::clone(&self.engine), who.clone(), *access);
         let run = move || {
-            let result = source::run(&engine, id, &who, &access, batches);
+            let run = AssertUnwindSafe(|| source::run(&engine, id, &who, &access));
+            // A panic is our bug. Even so the download doesn't wait for this source for ever.
+            let result = catch_unwind(run).unwrap_or_else(|_| {
+                Err(SourceError::Broken(io::Error::other("the thread that fetches from it has panicked")))
+            });
             engine.source_ended(id, result);
         };
         if let Err(error) = spawn("source", run) {
@@ -129,6 +140,12 @@ impl Fetching {
     #[must_use]
     pub(super) fn source_count(&self) -> usize {
         self.engine.source_count()
+    }
+
+    /// Whether nothing is asked of anybody: there is no source, or none that has what is missing.
+    #[must_use]
+    pub(super) fn is_idle(&self) -> bool {
+        self.engine.is_idle()
     }
 
     /// Ends the download. What is there is kept.

@@ -22,14 +22,14 @@ pub(super) fn prepare(engine: &Arc<Engine>, plan: Plan) {
     };
     engine.progress.set_phase(Phase::Checking);
     // Without a root there is nothing to hold it against: it is looked at once there is one.
-    let verified = if plan.checks.is_some() { check(&plan, &part, &claimed) } else { claimed };
+    let verified = if plan.checks.is_some() { check(engine, &plan, &part, &claimed) } else { claimed };
     engine.progress.set_phase(Phase::Fetching);
     let seed = getrandom::u64().unwrap_or_default();
     engine.planned(plan, part, verified, seed);
 }
 
-/// Those of the claimed pieces whose bytes are right, found with all of the machine's threads.
-fn check(plan: &Plan, part: &Part, claimed: &PieceSet) -> PieceSet {
+/// Those of the claimed pieces whose bytes are right, found with all of the machine's threads. Ends early with the download.
+fn check(engine: &Engine, plan: &Plan, part: &Part, claimed: &PieceSet) -> PieceSet {
     let is_good = |plan: &Plan, piece, bytes: &[u8]| {
         plan.checks.as_ref().is_some_and(|checks| checks.check(&plan.layout, piece, bytes))
     };
@@ -37,7 +37,7 @@ fn check(plan: &Plan, part: &Part, claimed: &PieceSet) -> PieceSet {
     let next = AtomicU32::new(0);
     let check_some = || {
         let mut buffer = vec![0; PIECE_BYTES];
-        loop {
+        while !engine.is_over() {
             let from = next.load(Ordering::Relaxed);
             let Some(piece) = claimed.next_present(from) else { return };
             if next.compare_exchange(from, piece + 1, Ordering::Relaxed, Ordering::Relaxed).is_err() {

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::net::{SocketAddr, TcpStream};
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::limits::{FETCH_PIECES_MAX, PIECE_BYTES};
@@ -21,7 +20,6 @@ use super::filling::Filling;
 use super::inbox::Next;
 use super::plan::{self, PlanError};
 use super::prepare::prepare;
-use super::writer::Batch;
 use crate::transfer::{PieceSet, SourceId, Window};
 
 /// A source that is fetched from.
@@ -32,7 +30,7 @@ pub(super) struct Source {
     work: Arc<Work>,
     filling: Filling,
     /// What was asked for and hasn't come, in the order in which it was asked for.
-    asked: VecDeque<Asked>,
+    asked: VecDeque<(u32, Asked)>,
     /// Bytes of pieces among that, and how many pieces.
     asked_bytes: u64,
     asked_pieces: u32,
@@ -45,7 +43,7 @@ pub(super) struct Source {
 }
 
 enum Asked {
-    Pieces { request_id: u32, pieces: Range<u32> },
+    Pieces(Range<u32>),
     Have { first: u32 },
     Renewed,
 }
@@ -71,22 +69,15 @@ const BUSY_PAUSE: Duration = Duration::from_millis(500);
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 
 /// Connects, and fetches from one source until there is nothing more to fetch from it.
-pub(super) fn run(
-    engine: &Arc<Engine>,
-    id: SourceId,
-    who: &Who,
-    access: &Access,
-    batches: SyncSender<Batch>,
-) -> Result<(), SourceError> {
+pub(super) fn run(engine: &Arc<Engine>, id: SourceId, who: &Who, access: &Access) -> Result<(), SourceError> {
     let job = &engine.job;
     let stream = TcpStream::connect_timeout(&who.address, job.deadlines.connect).map_err(|error| {
         let is_late = error.kind() == std::io::ErrorKind::TimedOut;
         if is_late { SourceError::NoAnswer(job.deadlines.connect) } else { SourceError::Connect(error) }
     })?;
     let socket = stream.try_clone().map_err(SourceError::Broken)?;
-    if !engine.connected(id, socket) {
-        return Ok(());
-    }
+    // Who may still be connecting keeps nobody from the end.
+    let Some(batches) = engine.connected(id, socket) else { return Ok(()) };
     let mut connection = Connection::enter(stream, &job.device, access, &job.target, &job.deadlines)?;
     let described = plan::describe(&mut connection, &job.target, &job.content)?;
     let Some(work) = work(engine, &mut connection, &described)? else { return Ok(()) };
@@ -128,8 +119,10 @@ fn work(
             }
             match plan::fetch(connection, &engine.job.target, described) {
                 Ok(plan) => {
-                    prepare(engine, plan);
-                    Ok(engine.work())
+                    if engine.may_prepare() {
+                        prepare(engine, plan);
+                    }
+                    Ok(engine.wait_for_work())
                 }
                 Err(PlanError::Source(error)) => {
                     engine.not_planned();
@@ -162,22 +155,27 @@ impl Source {
     fn ask(&mut self) -> Result<(), SourceError> {
         let mut messages = Vec::new();
         if let Some(ticket) = self.engine.take_ticket(self.id) {
-            messages.push(Message::Renew(Renew { ticket }));
-            self.asked.push_back(Asked::Renewed);
+            self.add(&mut messages, Message::Renew(Renew { ticket }), Asked::Renewed);
         }
         self.ask_what_it_has(&mut messages);
         let now = Instant::now();
         if self.busy_until.is_none_or(|until| until <= now) {
             while let Some(pieces) = self.next_pieces(now) {
-                let request_id = self.connection.next_request_id().wrapping_add(messages.len() as u32);
                 let (first, count) = (pieces.start, pieces.end - pieces.start);
                 self.asked_bytes += self.work.plan.layout.range_bytes(pieces.clone());
                 self.asked_pieces += count;
-                self.asked.push_back(Asked::Pieces { request_id, pieces });
-                messages.push(Message::Fetch(Fetch { part: ContentPart::PIECES, first, count }));
+                let fetch = Message::Fetch(Fetch { part: ContentPart::PIECES, first, count });
+                self.add(&mut messages, fetch, Asked::Pieces(pieces));
             }
         }
         if messages.is_empty() { Ok(()) } else { self.connection.send(messages) }
+    }
+
+    /// Adds a request to those that are about to be sent.
+    fn add(&mut self, messages: &mut Vec<Message>, message: Message, asked: Asked) {
+        let request_id = self.connection.next_request_id().wrapping_add(messages.len() as u32);
+        self.asked.push_back((request_id, asked));
+        messages.push(message);
     }
 
     fn next_pieces(&mut self, now: Instant) -> Option<Range<u32>> {
@@ -195,33 +193,30 @@ impl Source {
     }
 
     fn ask_what_it_has(&mut self, messages: &mut Vec<Message>) {
-        let Some(partial) = &mut self.partial else { return };
-        if partial.asked_at.elapsed() < HAVE_EVERY {
-            return;
+        let is_asked = self.asked.iter().any(|(_, asked)| matches!(asked, Asked::Have { .. }));
+        match &mut self.partial {
+            Some(partial) if !is_asked && partial.asked_at.elapsed() >= HAVE_EVERY => {
+                partial.asked_at = Instant::now();
+            }
+            Some(_) | None => return,
         }
-        partial.asked_at = Instant::now();
-        let pieces = self.work.plan.layout.pieces();
-        for first in (0..pieces).step_by(Bitmap::PIECES_MAX as usize) {
-            messages.push(Message::AskHave(AskHave { first }));
-            self.asked.push_back(Asked::Have { first });
+        for first in (0..self.work.plan.layout.pieces()).step_by(Bitmap::PIECES_MAX as usize) {
+            self.add(messages, Message::AskHave(AskHave { first }), Asked::Have { first });
         }
     }
 
-    /// Takes the next record.
+    /// Takes the next record. Answers come in the order of the requests, each with its request's id (BT-3.3-3).
     fn receive(&mut self) -> Result<(), SourceError> {
         match self.connection.receive()? {
-            Next::Data { request_id } => {
-                let expected = match self.asked.front() {
-                    Some(Asked::Pieces { request_id, pieces }) => Some((*request_id, pieces.clone())),
-                    Some(Asked::Have { .. } | Asked::Renewed) | None => None,
-                };
-                let (_, pieces) = expected
-                    .filter(|(expected, _)| *expected == request_id)
-                    .ok_or(SourceError::Unexpected(Kind::Data))?;
-                let count = self.filling.take(&mut self.connection.inbox, pieces.clone())?;
-                self.pieces_came(pieces, count);
-                Ok(())
-            }
+            Next::Data { request_id } => match self.asked.front() {
+                Some((asked, Asked::Pieces(pieces))) if *asked == request_id => {
+                    let pieces = pieces.clone();
+                    let count = self.filling.take(&mut self.connection.inbox, pieces.clone())?;
+                    self.pieces_came(pieces, count);
+                    Ok(())
+                }
+                Some(_) | None => Err(SourceError::Unexpected(Kind::Data)),
+            },
             Next::Other(Received::Bad(bad)) => Err(bad.fault.into()),
             Next::Other(Received::Frame(frame)) => self.receive_frame(frame),
         }
@@ -243,15 +238,16 @@ impl Source {
         }
         if came.end == pieces.end {
             self.asked.pop_front();
-        } else if let Some(Asked::Pieces { pieces, .. }) = self.asked.front_mut() {
+        } else if let Some((_, Asked::Pieces(pieces))) = self.asked.front_mut() {
             pieces.start = came.end;
         }
     }
 
     fn receive_frame(&mut self, frame: Frame) -> Result<(), SourceError> {
         let kind = frame.message.kind();
-        match (self.asked.pop_front(), frame.message) {
-            (Some(Asked::Pieces { pieces, .. }), Message::Reply(Reply::Refused(refused))) => {
+        let asked = self.asked.pop_front().filter(|(request_id, _)| *request_id == frame.request_id);
+        match (asked.map(|(_, asked)| asked), frame.message) {
+            (Some(Asked::Pieces(pieces)), Message::Reply(Reply::Refused(refused))) => {
                 self.pieces_refused(pieces, refused)
             }
             (Some(Asked::Renewed), Message::Renewed(_)) => Ok(()),
@@ -285,8 +281,11 @@ impl Source {
         let Some(partial) = &mut self.partial else { return Ok(()) };
         let set = partial.has.set_page(have.first, have.bitmap.as_bytes());
         set.map_err(|_| SourceError::TooManyPieces)?;
-        let (id, has) = (self.id, partial.has.clone());
-        self.engine.schedule(id, |schedule| schedule.set_has(id, has));
+        let is_last = self.work.plan.layout.pieces() - have.first <= Bitmap::PIECES_MAX;
+        if is_last {
+            let (id, has) = (self.id, partial.has.clone());
+            self.engine.schedule(id, |schedule| schedule.set_has(id, has));
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Getting what the user asks for: which content that is, who has it, and a download that is fed with sources until it is done.
 
+mod feed;
 mod resolve;
 mod supply;
 
@@ -10,11 +11,10 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Filter, Hit};
 use bittrickle_wire::seal::SecretKey;
-use bittrickle_wire::{Content, FileName, MemberName, Root, Target};
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::{interval, sleep, timeout};
+use bittrickle_wire::{FileName, MemberName, Root, Target};
+use tokio::time::{interval, sleep};
 
-use super::fetch::{Event, FetchError, Fetched, Fetching, Job, Progress, SourceError, Who};
+use super::fetch::{FetchError, Fetched, Progress, SourceError, Who};
 use super::file_server::takes_legacy_from;
 use super::framed::FramedIndex;
 use super::index::{Index, IndexError, SourceAt, locate, locate_legacy};
@@ -22,7 +22,7 @@ use super::legacy_download::{self, LegacyDownloadError};
 use crate::share::{Folder, FolderError, Shares};
 use crate::transfer::Deadlines;
 use resolve::{hits_of, resolve};
-use supply::{Hope, Supply, who};
+use supply::who;
 
 /// What it takes to get something.
 pub struct Getter<'a> {
@@ -101,21 +101,6 @@ pub enum GetError {
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
-
-/// How often the index is asked for sources: at first, and when the download is under way for a while.
-const LOCATE_EVERY: Duration = Duration::from_secs(1);
-const LOCATE_SELDOM: Duration = Duration::from_secs(5);
-const LOCATE_OFTEN_FOR: Duration = Duration::from_secs(15);
-
-/// A download that is still going on after so long is announced as a source for others. What is over sooner isn't worth it:
-/// who gets many small files would spend on it what the index lets everyone ask.
-const ANNOUNCE_AFTER: Duration = Duration::from_millis(200);
-
-/// How long is waited for the index to take it.
-const ANNOUNCE_WAIT: Duration = Duration::from_secs(1);
-
-/// Longer than any download.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// How often the index is asked whether a content has been hashed.
 const HASHED_EVERY: Duration = Duration::from_millis(500);
@@ -202,90 +187,6 @@ impl Getter<'_> {
         Ok(Got { name, file_bytes, resumed_bytes, duration: Duration::ZERO, root })
     }
 
-    /// Fetches one content until all of it is there; says how much of it was there before.
-    async fn fetch(
-        &self,
-        index: &FramedIndex,
-        target: Target,
-        from: Option<&MemberName>,
-        name: &FileName,
-        content: Content,
-        watch: &mut impl FnMut(Happening<'_>),
-    ) -> Result<(Fetched, u64), GetError> {
-        let device = self.device.expect("who speaks frames has a key").clone();
-        let (folder, shares) = (Arc::clone(self.folder), Arc::clone(self.shares));
-        let (deadlines, name_of_job) = (self.deadlines, name.clone());
-        let job =
-            Job { target: target.clone(), content, name: name_of_job, folder, shares, device, deadlines };
-        let (mut fetching, progress, mut events) = Fetching::start(job).map_err(GetError::Thread)?;
-        let supply = Supply { index, target: &target, from, empty_answers: 0 };
-        let result = self.feed(supply, name, &mut fetching, &progress, &mut events, watch).await;
-        while let Ok(event) = events.try_recv() {
-            tell(&event, watch);
-        }
-        result.map(|fetched| (fetched, progress.resumed_bytes()))
-    }
-
-    async fn feed(
-        &self,
-        mut supply: Supply<'_>,
-        name: &FileName,
-        fetching: &mut Fetching,
-        progress: &Progress,
-        events: &mut UnboundedReceiver<Event>,
-        watch: &mut impl FnMut(Happening<'_>),
-    ) -> Result<Fetched, GetError> {
-        let (started, mut ticks) = (Instant::now(), interval(PROGRESS_EVERY));
-        let (mut lies, mut is_announced) = (0, false);
-        let announcing = sleep(NEVER);
-        tokio::pin!(announcing);
-        let mut locating = Box::pin(supply.locate_after(Duration::ZERO));
-        let result = loop {
-            tokio::select! {
-                result = fetching.finished() => break result,
-                Some(event) = events.recv() => {
-                    lies += u32::from(matches!(&event, Event::Lost { error, .. } if error.is_lie()));
-                    if let Event::Announce = event {
-                        announcing.as_mut().reset((Instant::now() + ANNOUNCE_AFTER).into());
-                    }
-                    tell(&event, watch);
-                }
-                _ = ticks.tick() => watch(Happening::Progress(name, progress)),
-                () = &mut announcing => {
-                    announcing.as_mut().reset((Instant::now() + NEVER).into());
-                    is_announced = true;
-                    self.announce().await;
-                }
-                answer = &mut locating => {
-                    let hope = supply.add_sources(answer, fetching);
-                    if hope != Hope::Yes {
-                        fetching.cancel();
-                        // What it says is that it was cancelled; unless it has come to its end by itself just now.
-                        match (fetching.finished().await, hope) {
-                            (Err(FetchError::Cancelled), Hope::Hashed) => break Ok(Fetched::Provisional),
-                            (Err(FetchError::Cancelled), _) if lies > 0 => break Err(FetchError::OnlyLiars),
-                            (Err(FetchError::Cancelled), _) => break Err(FetchError::NoSourceLeft),
-                            (other, _) => break other,
-                        }
-                    }
-                    let is_new = started.elapsed() < LOCATE_OFTEN_FOR || fetching.source_count() == 0;
-                    let wait = if is_new { LOCATE_EVERY } else { LOCATE_SELDOM };
-                    locating = Box::pin(supply.locate_after(wait));
-                }
-            }
-        };
-        if is_announced {
-            self.announce().await;
-        }
-        Ok(result?)
-    }
-
-    /// Tells the index what can be fetched from us meanwhile. If that fails, others have one source less, and nobody waits
-    /// for it.
-    async fn announce(&self) {
-        let _ = timeout(ANNOUNCE_WAIT, self.index.announce(self.shares.download_roots())).await;
-    }
-
     async fn get_legacy(
         &self,
         label: &str,
@@ -335,13 +236,5 @@ impl Getter<'_> {
                 }
             }
         }
-    }
-}
-
-fn tell(event: &Event, watch: &mut impl FnMut(Happening<'_>)) {
-    match event {
-        Event::Resumed { bytes } => watch(Happening::Resumed(*bytes)),
-        Event::Lost { who, error } if !error.is_expired() => watch(Happening::Lost(who, error)),
-        Event::Lost { .. } | Event::Announce => {}
     }
 }

@@ -1,5 +1,6 @@
 //! Sources for a download that is under way: the index is asked for them again and again.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bittrickle_wire::{MemberName, Target};
@@ -15,17 +16,23 @@ const EMPTY_ANSWERS_MAX: u32 = 3;
 
 /// Where a download's sources come from.
 pub(super) struct Supply<'a> {
-    pub(super) index: &'a FramedIndex,
-    pub(super) target: &'a Target,
+    index: &'a FramedIndex,
+    target: &'a Target,
     /// Only this member's, where it matters whose it is.
-    pub(super) from: Option<&'a MemberName>,
-    pub(super) empty_answers: u32,
+    from: Option<&'a MemberName>,
+    empty_answers: u32,
+    /// In which order sources are tried: another one for each download, so that not everybody begins with the same.
+    order: RandomState,
 }
 
 /// What the index answers.
 pub(super) type Located = Result<Vec<SourceAt>, CallError>;
 
 impl<'a> Supply<'a> {
+    pub(super) fn new(index: &'a FramedIndex, target: &'a Target, from: Option<&'a MemberName>) -> Self {
+        Self { index, target, from, empty_answers: 0, order: RandomState::new() }
+    }
+
     /// Asks the index after a while.
     pub(super) fn locate_after(&self, wait: Duration) -> impl Future<Output = Located> + use<'a> {
         let (index, target) = (self.index, self.target);
@@ -36,16 +43,27 @@ impl<'a> Supply<'a> {
     }
 
     /// Offers what the index has answered. Says whether there is still hope.
-    pub(super) fn add_sources(&mut self, answer: Located, fetching: &Fetching) -> Hope {
-        // While the index is away, the sources that are there go on.
-        let Ok(mut sources) = answer else { return Hope::Yes };
+    ///
+    /// # Errors
+    /// The session is over.
+    pub(super) fn add_sources(&mut self, answer: Located, fetching: &Fetching) -> Result<Hope, CallError> {
+        let mut sources = match answer {
+            Ok(sources) => sources,
+            Err(CallError::Closed) => return Err(CallError::Closed),
+            Err(CallError::Refused(_)) => Vec::new(),
+            // While the index is away, the sources that are there go on.
+            Err(CallError::NoAnswer | CallError::Channel(_) | CallError::BadAnswer(_)) => {
+                return Ok(Hope::Yes);
+            }
+        };
         if let Some(from) = self.from {
             sources.retain(|source| source.member.as_deref() == Some(from.as_str()));
         }
         // Who had it by its name has it by its root now, or is gone: what is here is gone on with by the root.
         if matches!(self.target, Target::Name(_)) && sources.is_empty() {
-            return Hope::Hashed;
+            return Ok(Hope::Hashed);
         }
+        sources.sort_by_cached_key(|source| self.order.hash_one(source.address));
         let mut is_useful = false;
         for source in &sources {
             if let Some(access) = &source.access {
@@ -54,7 +72,7 @@ impl<'a> Supply<'a> {
         }
         let has_sources = is_useful || fetching.source_count() > 0;
         self.empty_answers = if has_sources { 0 } else { self.empty_answers + 1 };
-        if self.empty_answers < EMPTY_ANSWERS_MAX { Hope::Yes } else { Hope::No }
+        Ok(if self.empty_answers < EMPTY_ANSWERS_MAX { Hope::Yes } else { Hope::No })
     }
 }
 

@@ -38,6 +38,11 @@ impl Flights {
             .or_insert(Flight { first: asked, second: None });
     }
 
+    /// Whether nobody has been asked for anything.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_piece.is_empty()
+    }
+
     /// Whether somebody has been asked for a piece.
     pub(super) fn contains(&self, piece: u32) -> bool {
         self.by_piece.contains_key(&piece)

@@ -26,9 +26,9 @@ pub struct SourceId(pub u32);
 /// ```text
 ///         next            received            verified
 /// missing ────▶ asked of  ────────▶ received ────────▶ verified
-///    ▲          one or two             │
-///    │              │ refused          │ rejected
-///    └──────────────┴──────────────────┘
+///    ▲          one or two
+///    └──────────────┘
+///    refused, rejected
 /// ```
 /// A piece is asked of one source, and of a second one only when nothing else is left to ask that source for. While all
 /// sources have everything, each goes on behind its last piece, so that disks are read in order. Once one of them is itself
@@ -135,13 +135,11 @@ impl Schedule {
         self.settle(piece);
     }
 
-    /// A piece that was received from a source isn't what it should be: it is free again, and never asked of this source.
+    /// A source has brought a piece that isn't what it should be: it is never asked of this source again.
     pub fn rejected(&mut self, id: SourceId, piece: u32) {
         if piece < self.verified.pieces() {
             self.rejected.insert((id, piece));
-            self.take_from(id, piece..piece + 1);
-            self.received.remove(&piece);
-            self.settle(piece);
+            self.refused(id, piece..piece + 1);
         }
     }
 
@@ -165,6 +163,12 @@ impl Schedule {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.verified.is_complete()
+    }
+
+    /// Whether no piece is asked of anybody.
+    #[must_use]
+    pub fn asks_nobody(&self) -> bool {
+        self.flights.is_empty()
     }
 
     /// The pieces that are verified.

@@ -144,12 +144,27 @@ fn the_later_half_of_what_is_late_goes_to_another() {
 }
 
 #[test]
+fn wrong_bytes_do_no_harm_to_the_right_ones_of_another_source() {
+    let (now, later) = (any_instant(), any_instant() + Duration::from_secs(2));
+    let mut schedule = Schedule::new(PieceSet::new(1), 7);
+    schedule.add_source(A, None);
+    schedule.add_source(B, None);
+    assert_eq!(ask(&mut schedule, now, A, 1), Some(0..1));
+    assert_eq!(ask(&mut schedule, later, B, 1), Some(0..1));
+    assert!(schedule.received(A, 0), "it is being written");
+    schedule.rejected(B, 0);
+    schedule.add_source(C, None);
+    assert_eq!(ask(&mut schedule, later, C, 1), None, "it is asked of nobody any more");
+    schedule.verified(0);
+    assert!(schedule.is_complete());
+}
+
+#[test]
 fn wrong_bytes_are_never_asked_of_that_source_again() {
     let now = any_instant();
     let mut schedule = Schedule::new(PieceSet::new(3), 7);
     schedule.add_source(A, None);
     assert_eq!(ask(&mut schedule, now, A, 3), Some(0..3));
-    assert!(schedule.received(A, 1));
     schedule.rejected(A, 1);
     assert_eq!(ask(&mut schedule, now, A, 3), None);
     schedule.set_has(A, PieceSet::full(3));

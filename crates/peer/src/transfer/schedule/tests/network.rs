@@ -163,12 +163,9 @@ impl Network {
             self.members[source].manner == Manner::Lies && self.members[source].sent.is_multiple_of(3);
         let taker = &mut self.members[taker];
         let Some(schedule) = &mut taker.schedule else { return };
-        if !schedule.received(id, piece) {
-            return;
-        }
         if is_wrong {
             schedule.rejected(id, piece);
-        } else {
+        } else if schedule.received(id, piece) {
             schedule.verified(piece);
             taker.has.insert(piece);
         }

@@ -47,7 +47,7 @@ impl Model {
             3 => self.refuse(id),
             4..20 => self.next(id),
             20..30 => self.receive(id),
-            _ => self.judge(),
+            _ => self.write(),
         }
         self.now += Duration::from_millis(self.random.below(300).into());
     }
@@ -85,6 +85,12 @@ impl Model {
             _ => self.random.below(PIECES + 1),
         };
         self.release(id, piece..piece + 1);
+        if piece < PIECES && self.random.below(8) == 0 && self.rejected.len() < 300 {
+            self.schedule.rejected(id, piece);
+            self.rejected.insert((id, piece));
+            self.has.entry(id).and_modify(|has| _ = has.remove(&piece));
+            return;
+        }
         let is_here = self.verified.contains(&piece) || self.received.iter().any(|(p, _)| *p == piece);
         let is_wanted = piece < PIECES && !is_here && !self.rejected.contains(&(id, piece));
         assert_eq!(self.schedule.received(id, piece), is_wanted);
@@ -93,16 +99,10 @@ impl Model {
         }
     }
 
-    fn judge(&mut self) {
-        let Some((piece, id)) = self.received.pop_first() else { return };
-        if self.random.below(8) == 0 && self.rejected.len() < 300 {
-            self.schedule.rejected(id, piece);
-            self.rejected.insert((id, piece));
-            self.has.entry(id).and_modify(|has| _ = has.remove(&piece));
-        } else {
-            self.schedule.verified(piece);
-            self.verified.insert(piece);
-        }
+    fn write(&mut self) {
+        let Some((piece, _)) = self.received.pop_first() else { return };
+        self.schedule.verified(piece);
+        self.verified.insert(piece);
     }
 
     fn add_source(&mut self, id: SourceId) {
@@ -163,7 +163,7 @@ impl Model {
         let honest = SourceId(SOURCES);
         (0..SOURCES).for_each(|id| self.remove_source(SourceId(id)));
         while !self.received.is_empty() {
-            self.judge();
+            self.write();
         }
         self.schedule.add_source(honest, None);
         self.note(honest, (0..PIECES).collect());
