@@ -1,12 +1,13 @@
 //! The floor: what receiving a datagram and sending one costs a program that does nothing else.
 //!
-//! It reads as the server does (a burst of single datagrams, then it waits for more) and answers with as many bytes as
-//! the request's header declares, so that one echo stands beside every kind of request.
+//! It reads and sends as the server does (many datagrams with one call, then it waits for more) and answers with as many
+//! bytes as the request's header declares, so that one echo stands beside every kind of request.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::ExitCode;
 
+use bittrickle_server::udp::batch::{Inbound, Outbound};
 use bittrickle_wire::Header;
 use bittrickle_wire::limits::{DATAGRAM_BYTES_MAX, HEADER_BYTES};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -28,24 +29,31 @@ fn serve() -> io::Result<std::convert::Infallible> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "listening on {}", socket.local_addr()?)?;
     stdout.flush()?;
+    let (mut inbound, mut outbound) = (Inbound::default(), Outbound::default());
     loop {
-        answer_burst(&socket)?;
+        answer_all(&socket, &mut inbound, &mut outbound)?;
         poll(&mut [PollFd::new(&socket, PollFlags::IN)], None)?;
     }
 }
 
-fn answer_burst(socket: &UdpSocket) -> io::Result<()> {
-    let mut datagram = [0; DATAGRAM_BYTES_MAX + 1];
+fn answer_all(socket: &UdpSocket, inbound: &mut Inbound, outbound: &mut Outbound) -> io::Result<()> {
     loop {
-        let from = match socket.recv_from(&mut datagram) {
-            Ok((_, from)) => from,
+        match inbound.receive(socket) {
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             // An earlier answer could not be delivered: the sender has gone.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error),
-        };
+        }
+        for (from, datagram) in inbound.datagrams() {
+            let (bytes, out) = (answer_bytes(datagram), outbound.bytes());
+            out.extend_from_slice(&datagram[..datagram.len().min(bytes)]);
+            // What the answer has more than the question doesn't matter.
+            out.resize(out.len() + bytes.saturating_sub(datagram.len()), 0);
+            outbound.end(Some(from));
+        }
         // What doesn't fit the socket's buffer is asked for again, as with the server.
-        let _ = socket.send_to(&datagram[..answer_bytes(&datagram)], from);
+        outbound.send(socket);
     }
 }
 

@@ -1,15 +1,15 @@
 //! The load: many sockets, each with a window of requests in flight, driven by one thread.
 //!
 //! It runs on a core of its own and must be cheaper than what it measures. So it never waits for a single answer: it
-//! goes round all sockets, takes what is there, sends as many requests again, and rests for a moment when little was
-//! there. Nobody has to wake it up, which would be charged to the server.
+//! goes round all sockets, takes what is there with one call, sends as many requests again with another, and rests for a
+//! moment when little was there. Nobody has to wake it up, which would be charged to the server.
 
 use std::io;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
+use bittrickle_server::udp::batch::{Inbound, Outbound};
 use bittrickle_wire::Kind;
-use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
 use bittrickle_wire::messages::Request;
 use bittrickle_wire::seal::{KeysUsedUp, OpenError};
 use bytes::BytesMut;
@@ -39,8 +39,8 @@ pub(crate) struct Load<'a, V> {
     next_exchange: usize,
     sending: bool,
     counts: Counts,
-    /// What is sent and what is received: the same memory again and again.
-    out: BytesMut,
+    /// What is sent, and the answer that is looked at: the same memory again and again.
+    outbound: Outbound,
     datagram: BytesMut,
     /// When an answer came last.
     heard_at: Instant,
@@ -157,7 +157,7 @@ impl<'a, V: Voice> Load<'a, V> {
             next_exchange: 0,
             sending: true,
             counts: Counts::default(),
-            out: BytesMut::new(),
+            outbound: Outbound::default(),
             datagram: BytesMut::new(),
             heard_at: now,
         })
@@ -176,7 +176,7 @@ impl<'a, V: Voice> Load<'a, V> {
         self.sending = true;
         self.open_windows()?;
         let enough = (self.lanes.len() * self.lanes[0].slots.len()).div_ceil(REST_BELOW_PART);
-        let mut look_at = Instant::now();
+        let (mut look_at, mut inbound) = (Instant::now(), Inbound::default());
         loop {
             let now = Instant::now();
             if now >= end {
@@ -186,7 +186,7 @@ impl<'a, V: Voice> Load<'a, V> {
                 self.look_after_lost(now)?;
                 look_at = now + LOOK_EVERY;
             }
-            if self.go_round(now)? < enough {
+            if self.go_round(now, &mut inbound)? < enough {
                 std::thread::sleep(REST);
             }
         }
@@ -198,13 +198,13 @@ impl<'a, V: Voice> Load<'a, V> {
     /// As for [`run_until`](Self::run_until).
     pub(crate) fn settle(&mut self) -> Result<(), LoadError> {
         self.sending = false;
-        let end = Instant::now() + SETTLE;
+        let (end, mut inbound) = (Instant::now() + SETTLE, Inbound::default());
         while self.lanes.iter().any(|lane| lane.slots.iter().any(|slot| slot.open)) {
             let now = Instant::now();
             if now >= end {
                 return Ok(());
             }
-            self.go_round(now)?;
+            self.go_round(now, &mut inbound)?;
             std::thread::sleep(REST);
         }
         Ok(())
@@ -216,18 +216,19 @@ impl<'a, V: Voice> Load<'a, V> {
         for lane in 0..self.lanes.len() {
             for slot in 0..self.lanes[lane].slots.len() {
                 if !self.lanes[lane].slots[slot].open {
-                    self.send_next(lane, slot, now)?;
+                    self.say_next(lane, slot, now)?;
                 }
             }
+            self.outbound.send(self.lanes[lane].socket);
         }
         Ok(())
     }
 
     /// Takes what has come on every socket. Returns how many requests were answered.
-    fn go_round(&mut self, now: Instant) -> Result<usize, LoadError> {
+    fn go_round(&mut self, now: Instant, inbound: &mut Inbound) -> Result<usize, LoadError> {
         let mut answered = 0;
         for lane in 0..self.lanes.len() {
-            answered += self.receive(lane, now)?;
+            answered += self.receive(lane, now, inbound)?;
         }
         if answered > 0 {
             self.heard_at = now;
@@ -236,24 +237,24 @@ impl<'a, V: Voice> Load<'a, V> {
         Ok(answered)
     }
 
-    fn receive(&mut self, lane: usize, now: Instant) -> Result<usize, LoadError> {
+    fn receive(&mut self, lane: usize, now: Instant, inbound: &mut Inbound) -> Result<usize, LoadError> {
+        match inbound.receive(self.lanes[lane].socket) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+            Err(error) => return Err(error.into()),
+        }
         let mut answered = 0;
-        // More than a whole window is not on its way, so that the call which finds nothing is often saved.
-        while answered < self.lanes[lane].slots.len() {
-            self.datagram.resize(DATAGRAM_BYTES_MAX + 1, 0);
-            let bytes = match self.lanes[lane].socket.recv(&mut self.datagram) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error.into()),
-            };
-            self.datagram.truncate(bytes);
+        for (_, bytes) in inbound.datagrams() {
+            self.datagram.clear();
+            self.datagram.extend_from_slice(bytes);
             if let Some(slot) = self.accept(lane)? {
                 answered += 1;
                 if self.sending {
-                    self.send_next(lane, slot, now)?;
+                    self.say_next(lane, slot, now)?;
                 }
             }
         }
+        self.outbound.send(self.lanes[lane].socket);
         Ok(answered)
     }
 
@@ -281,25 +282,22 @@ impl<'a, V: Voice> Load<'a, V> {
         Ok(Some(number))
     }
 
-    fn send_next(&mut self, lane: usize, number: usize, now: Instant) -> Result<(), LoadError> {
+    fn say_next(&mut self, lane: usize, number: usize, now: Instant) -> Result<(), LoadError> {
         let slot = &mut self.lanes[lane].slots[number];
         *slot =
             Slot { turn: slot.turn.wrapping_add(1), exchange: self.next_exchange, sent_at: now, open: true };
         self.next_exchange = (self.next_exchange + 1) % self.exchanges.len();
-        self.send(lane, number)
+        self.say(lane, number)
     }
 
-    fn send(&mut self, lane: usize, number: usize) -> Result<(), LoadError> {
+    /// Adds a request to what is sent next. What has no room is as good as lost: it will be repeated.
+    fn say(&mut self, lane: usize, number: usize) -> Result<(), LoadError> {
         let lane = &mut self.lanes[lane];
         let slot = lane.slots[number];
-        self.out.clear();
-        lane.voice.say(&self.exchanges[slot.exchange], request_id(number, slot.turn), &mut self.out)?;
-        match lane.socket.send(&self.out) {
-            Ok(_) => Ok(()),
-            // As good as lost: it will be repeated.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let request_id = request_id(number, slot.turn);
+        lane.voice.say(&self.exchanges[slot.exchange], request_id, self.outbound.bytes())?;
+        self.outbound.end(None);
+        Ok(())
     }
 
     /// Asks again what was lost, with its old request id, and gives up when nothing is heard any more.
@@ -316,9 +314,10 @@ impl<'a, V: Voice> Load<'a, V> {
                 if slot.open && now.duration_since(slot.sent_at) > REPEAT_AFTER {
                     slot.sent_at = now;
                     self.counts.repeats += 1;
-                    self.send(lane, number)?;
+                    self.say(lane, number)?;
                 }
             }
+            self.outbound.send(self.lanes[lane].socket);
         }
         Ok(())
     }

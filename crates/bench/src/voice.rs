@@ -63,8 +63,9 @@ impl Voice for Bare {
     fn say(&mut self, exchange: &Exchange, request_id: u32, out: &mut BytesMut) -> Result<(), LoadError> {
         let payload_bytes = u32::try_from(exchange.reply_bytes - HEADER_BYTES).expect("a datagram is short");
         let header = Header::new(exchange.reply_kind, Encoding::Raw, request_id, payload_bytes);
+        let end = out.len() + exchange.request_bytes;
         out.extend_from_slice(&header.to_bytes());
-        out.resize(exchange.request_bytes, 0);
+        out.resize(end, 0);
         Ok(())
     }
 

@@ -1,22 +1,22 @@
 //! The socket: reads datagrams, has them answered, sends the answers, until it is told to stop.
 
+pub mod batch;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
 use bittrickle_wire::seal::Cipher;
-use bytes::{BufMut as _, BytesMut};
+use bytes::BytesMut;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::accounts::{Accounts, Check, CheckId, Notice, Verdict};
 use crate::responder::{Counters, Responder};
-
-/// Most bytes that are read of a datagram: one more than any format allows, so that a longer one is seen to be.
-const READ_BYTES: usize = DATAGRAM_BYTES_MAX + 1;
+use batch::{Inbound, Outbound};
 
 /// Datagrams answered in a row before timers and signals get their turn.
 const BURST: usize = 256;
@@ -52,6 +52,8 @@ pub struct Members {
 struct Port {
     socket: UdpSocket,
     is_ipv6: bool,
+    inbound: Inbound,
+    outbound: Outbound,
 }
 
 /// Answers datagrams until `stop` is done. Returns what became of them.
@@ -66,7 +68,7 @@ pub async fn serve<C: Cipher>(
 ) -> io::Result<Counters> {
     tokio::pin!(stop);
     let is_ipv6 = socket.local_addr()?.is_ipv6();
-    let port = Port { socket, is_ipv6 };
+    let mut port = Port { socket, is_ipv6, inbound: Inbound::default(), outbound: Outbound::default() };
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut errors = 0;
@@ -84,12 +86,12 @@ pub async fn serve<C: Cipher>(
                 }
             }
             notice = members.notices.recv() => match notice {
-                Some(notice) => take_notice(&port, &mut responder, notice),
+                Some(notice) => take_notice(&mut port, &mut responder, notice),
                 None => return Err(io::Error::other("whoever checks passwords and keeps members has ended")),
             },
             readable = port.socket.readable() => {
                 readable?;
-                match answer_burst(&port, &mut responder) {
+                match answer_burst(&mut port, &mut responder) {
                     Ok(()) => errors = 0,
                     Err(error) if errors == RECEIVE_ERRORS_MAX => return Err(error),
                     Err(error) => {
@@ -104,30 +106,35 @@ pub async fn serve<C: Cipher>(
             // Handshakes wait, and nothing else is to be done.
             () = tokio::task::yield_now(), if responder.has_handshakes() => {}
         }
-        answer_handshakes(&port, &mut responder);
+        answer_handshakes(&mut port, &mut responder);
         while let Some(check) = responder.next_check() {
-            ask_for_check(&port, &mut responder, &members.accounts, check);
+            ask_for_check(&mut port, &mut responder, &members.accounts, check);
         }
     }
 }
 
 /// A few handshakes, so that those who are online don't wait for those who come.
-fn answer_handshakes<C: Cipher>(port: &Port, responder: &mut Responder<C>) {
-    let mut out = BytesMut::new();
+fn answer_handshakes<C: Cipher>(port: &mut Port, responder: &mut Responder<C>) {
     for _ in 0..HANDSHAKES {
-        let Some(from) = responder.next_handshake(Instant::now(), &mut out) else { return };
-        send(port, from, &mut out);
+        let Some(from) = responder.next_handshake(Instant::now(), port.outbound.bytes()) else { break };
+        port.end(from);
     }
+    port.outbound.send(&port.socket);
 }
 
-fn ask_for_check<C: Cipher>(port: &Port, responder: &mut Responder<C>, accounts: &Accounts, check: Check) {
+fn ask_for_check<C: Cipher>(
+    port: &mut Port,
+    responder: &mut Responder<C>,
+    accounts: &Accounts,
+    check: Check,
+) {
     let id = check.id;
     if accounts.check(check).is_err() {
         finish_check(port, responder, id, &Verdict::TryAgain { after: CHECK_AGAIN_AFTER });
     }
 }
 
-fn take_notice<C: Cipher>(port: &Port, responder: &mut Responder<C>, notice: Notice) {
+fn take_notice<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, notice: Notice) {
     match notice {
         Notice::Checked { id, verdict } => finish_check(port, responder, id, &verdict),
         Notice::Changed { change, applied } => {
@@ -138,46 +145,52 @@ fn take_notice<C: Cipher>(port: &Port, responder: &mut Responder<C>, notice: Not
     }
 }
 
-fn finish_check<C: Cipher>(port: &Port, responder: &mut Responder<C>, id: CheckId, verdict: &Verdict) {
-    let mut out = BytesMut::new();
-    if let Some(to) = responder.checked(Instant::now(), id, verdict, &mut out) {
-        send(port, to, &mut out);
+fn finish_check<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, id: CheckId, verdict: &Verdict) {
+    if let Some(to) = responder.checked(Instant::now(), id, verdict, port.outbound.bytes()) {
+        port.end(to);
     }
+    port.outbound.send(&port.socket);
 }
 
-fn answer_burst<C: Cipher>(port: &Port, responder: &mut Responder<C>) -> io::Result<()> {
-    let mut out = BytesMut::with_capacity(DATAGRAM_BYTES_MAX);
-    let mut datagram = BytesMut::with_capacity(READ_BYTES);
-    for _ in 0..BURST {
-        // A decoded payload shares this buffer, but is gone by now: its memory is taken again, not anew.
-        datagram.reserve(READ_BYTES);
-        let (_, from) = match port.socket.try_recv_buf_from(&mut (&mut datagram).limit(READ_BYTES)) {
-            Ok(received) => received,
+fn answer_burst<C: Cipher>(port: &mut Port, responder: &mut Responder<C>) -> io::Result<()> {
+    let mut datagram = BytesMut::new();
+    let mut answered = 0;
+    while answered < BURST {
+        match port.socket.try_io(Interest::READABLE, || port.inbound.receive(&port.socket)) {
+            Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             // An earlier answer could not be delivered: the client has gone. Nothing is wrong with the socket.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error),
-        };
-        let from = canonical(from);
-        responder.respond(Instant::now(), from, &mut datagram, &mut out);
-        send(port, from, &mut out);
+        }
+        let now = Instant::now();
+        let datagrams = port.inbound.datagrams();
+        answered += datagrams.len();
+        for (from, bytes) in datagrams {
+            // A decoded payload shares this buffer, but is gone by now: its memory is taken again, not anew.
+            datagram.extend_from_slice(bytes);
+            let from = canonical(from);
+            responder.respond(now, from, &mut datagram, port.outbound.bytes());
+            port.outbound.end(Some(if port.is_ipv6 { in_ipv6(from) } else { from }));
+        }
+        port.outbound.send(&port.socket);
     }
     Ok(())
 }
 
-/// Sends what there is to send, and leaves its buffer empty.
-fn send(port: &Port, to: SocketAddr, out: &mut BytesMut) {
-    let to = match to {
-        SocketAddr::V4(v4) if port.is_ipv6 => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
-        SocketAddr::V4(_) | SocketAddr::V6(_) => to,
-    };
-    // A full send buffer or a client that has gone: the client asks again.
-    if !out.is_empty()
-        && let Err(error) = port.socket.try_send_to(out, to)
-    {
-        tracing::debug!(%to, %error, "an answer was not sent");
+impl Port {
+    /// The answer that has just been written goes to this address.
+    fn end(&mut self, to: SocketAddr) {
+        self.outbound.end(Some(if self.is_ipv6 { in_ipv6(to) } else { to }));
     }
-    out.clear();
+}
+
+/// An address as a socket for IPv6 wants it.
+fn in_ipv6(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+        SocketAddr::V6(_) => address,
+    }
 }
 
 /// An IPv4 address is never in IPv6 clothes, whatever the socket says; a zone stays.
