@@ -12,6 +12,8 @@
 //! | [`handshake`](handshake()) | a message that isn't the other side's, to each side of a handshake |
 //! | [`sealed_stream`](sealed_stream()) | a sealed stream that somebody has changed |
 //! | [`seal_texts`](seal_texts()) | keys, fingerprints and invites |
+//! | [`manifest`](manifest()) | the manifest of a folder |
+//! | [`journal`](journal()) | the journal of a download, torn or changed |
 //!
 //! A function returns when everything held and panics when something didn't. The project's test suite includes this
 //! file as a module of its own and replays the corpora: so nothing here knows libFuzzer, and siblings are named by
@@ -21,8 +23,10 @@
 mod datagram;
 mod handshake;
 mod index_steps;
+mod journal;
 mod legacy_get;
 mod legacy_json;
+mod manifest;
 mod outside;
 mod round_trip;
 mod seal_texts;
@@ -32,8 +36,10 @@ mod stream;
 pub use datagram::datagram;
 pub use handshake::handshake;
 pub use index_steps::index_steps;
+pub use journal::journal;
 pub use legacy_get::legacy_get;
 pub use legacy_json::legacy_json;
+pub use manifest::manifest;
 pub use outside::outside;
 pub use round_trip::round_trip;
 pub use seal_texts::seal_texts;
@@ -44,7 +50,7 @@ pub use stream::stream;
 pub type Property = fn(&[u8]);
 
 /// Every target: its name, which is also its corpus's, and what it checks.
-pub const TARGETS: [(&str, Property); 10] = [
+pub const TARGETS: [(&str, Property); 12] = [
     ("datagram", datagram),
     ("stream", stream),
     ("legacy_json", legacy_json),
@@ -55,4 +61,6 @@ pub const TARGETS: [(&str, Property); 10] = [
     ("handshake", handshake),
     ("sealed_stream", sealed_stream),
     ("seal_texts", seal_texts),
+    ("manifest", manifest),
+    ("journal", journal),
 ];
