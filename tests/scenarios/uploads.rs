@@ -2,6 +2,8 @@
 
 mod admission;
 mod bounds;
+mod taken_back;
+mod turns;
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};

@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::gate::Gate;
 use super::places::{Place, Places};
-use super::upload::{RateLimit, Upload, reset};
+use super::upload::{Slots, Upload, UploadLimits, reset};
 use crate::share::{Folder, Shares};
 use crate::transfer::Deadlines;
 
@@ -24,6 +24,7 @@ pub struct FileServer {
     address: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
+    slots: Slots,
 }
 
 /// Connections in all (BT-5.4-2).
@@ -34,9 +35,6 @@ const STRANGERS_MAX: usize = 64;
 
 /// The same, of one network.
 const STRANGERS_OF_NETWORK_MAX: usize = 8;
-
-/// Uploads at a time (BT-5.4-2).
-const UPLOADS_MAX: usize = 32;
 
 /// How long to wait when the process has no handle left for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -53,16 +51,17 @@ impl FileServer {
         shares: Arc<Shares>,
         deadlines: Deadlines,
         gate: Option<Gate>,
-        limit: RateLimit,
+        limits: impl Into<UploadLimits>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let slots = Arc::new(Semaphore::new(UPLOADS_MAX));
-        let upload = Upload { folder, shares, deadlines, slots, limit, gate };
+        let limits = limits.into();
+        let slots = Slots::new(limits.slots());
+        let upload = Upload { folder, shares, deadlines, slots: slots.clone(), limit: limits.rate, gate };
         let accepting = accept(listener, upload, stop.clone(), tasks.clone());
         tasks.spawn(stop.clone().run_until_cancelled_owned(accepting));
-        Ok(Self { address, stop, tasks })
+        Ok(Self { address, stop, tasks, slots })
     }
 
     /// Where it listens.
@@ -74,6 +73,7 @@ impl FileServer {
     /// Ends every upload, and returns once all connections are closed.
     pub async fn stop(self) {
         self.stop.cancel();
+        self.slots.close();
         self.tasks.close();
         self.tasks.wait().await;
     }

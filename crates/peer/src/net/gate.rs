@@ -32,7 +32,8 @@ pub(super) struct Admitted {
     pub(super) target: Target,
     /// Ask for parts of it until then.
     pub(super) until: Instant,
-    device: PublicKey,
+    /// Who it is.
+    pub(super) device: PublicKey,
     _place: Place<PublicKey>,
 }
 

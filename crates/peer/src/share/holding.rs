@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bittrickle_wire::content::{ChainingValue, Layout, Manifest};
@@ -16,7 +17,13 @@ use super::part::Part;
 use crate::content::Identity;
 use crate::transfer::PieceSet;
 
-/// A content and where its bytes are.
+/// A content and where its bytes are. What it is stays the same; whether it may be sent doesn't:
+///
+/// ```text
+/// on offer ──▶ changed on disk ──▶ taken back
+///     │ └─────────────────────────────▲
+///     └──▶ a download that is complete and over: its bytes are hashed again before they are sent
+/// ```
 #[derive(Debug)]
 pub struct Holding {
     /// Absent while it is being hashed.
@@ -28,6 +35,12 @@ pub struct Holding {
     /// What its pieces are checked against by whoever fetches them.
     pub outline: Vec<ChainingValue>,
     store: Store,
+    /// It isn't on offer any more.
+    is_taken_back: AtomicBool,
+    /// A file of it isn't the one that was hashed any more.
+    is_changed: AtomicBool,
+    /// The download was complete when it ended: its files are the user's now, who may do with them as they like.
+    is_users: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,8 +49,9 @@ enum Store {
     File { folder: Arc<Folder>, name: FileName, identity: Identity },
     /// A folder of the shared folder, with what its files were when they were hashed.
     Tree { dir: Dir, identities: Vec<Identity> },
-    /// A download under way, and what has been verified of it.
-    Part { part: Arc<Part>, verified: Arc<Mutex<PieceSet>> },
+    /// A download under way, and what has been verified of it. The part is let go of when it ends early, so that it can be
+    /// gone on with, whoever is being served.
+    Part { part: Mutex<Option<Arc<Part>>>, verified: Arc<Mutex<PieceSet>> },
 }
 
 /// Reads a holding's bytes, file by file: the one that was read last stays open.
@@ -53,6 +67,9 @@ pub enum ReadError {
     /// The file isn't the one that was hashed any more.
     #[error("the file has changed since it was hashed")]
     Changed,
+    /// It is of a download that has ended early.
+    #[error("the content is not shared any more")]
+    TakenBack,
     /// The operating system says no.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -69,7 +86,7 @@ impl Holding {
         hashed: Option<(Root, Vec<ChainingValue>)>,
     ) -> Self {
         let (root, outline) = hashed.map_or((None, Vec::new()), |(root, outline)| (Some(root), outline));
-        Self { root, layout, manifest: None, outline, store: Store::File { folder, name, identity } }
+        Self::new(root, layout, None, outline, Store::File { folder, name, identity })
     }
 
     /// A folder whose files were these when they were hashed, in the order of its manifest.
@@ -82,7 +99,7 @@ impl Holding {
         identities: Vec<Identity>,
     ) -> Self {
         let root = Some(manifest.root());
-        Self { root, layout, manifest: Some(manifest), outline, store: Store::Tree { dir, identities } }
+        Self::new(root, layout, Some(manifest), outline, Store::Tree { dir, identities })
     }
 
     /// A download under way. `verified` grows as it goes on.
@@ -95,7 +112,19 @@ impl Holding {
         part: Arc<Part>,
         verified: Arc<Mutex<PieceSet>>,
     ) -> Self {
-        Self { root: Some(root), layout, manifest, outline, store: Store::Part { part, verified } }
+        let part = Mutex::new(Some(part));
+        Self::new(Some(root), layout, manifest, outline, Store::Part { part, verified })
+    }
+
+    fn new(
+        root: Option<Root>,
+        layout: Layout,
+        manifest: Option<Arc<Manifest>>,
+        outline: Vec<ChainingValue>,
+        store: Store,
+    ) -> Self {
+        let (is_taken_back, is_changed, is_users) = Default::default();
+        Self { root, layout, manifest, outline, store, is_taken_back, is_changed, is_users }
     }
 
     /// What it is.
@@ -144,17 +173,75 @@ impl Holding {
         }
     }
 
-    /// The name under which its user shares it; none of a download under way.
+    /// What a piece's bytes were hashed to: its chaining value or, where its file has one piece, the file's root
+    /// (BT-3.4-4). `None` while that isn't known.
+    ///
+    /// # Panics
+    /// There is no such piece.
     #[must_use]
-    pub fn is_download(&self) -> bool {
-        matches!(self.store, Store::Part { .. })
+    pub fn value(&self, piece: u32) -> Option<ChainingValue> {
+        let file = self.layout.piece(piece).file;
+        let pieces = self.layout.file_pieces(file);
+        if pieces.len() == 1 {
+            let root = match &self.manifest {
+                Some(manifest) => manifest.file(file).map(|file| file.root),
+                None => self.root,
+            };
+            return root.map(|root| *root.as_bytes());
+        }
+        let value = self.layout.outline_range(file).start + (piece - pieces.start);
+        self.outline.get(value as usize).copied()
+    }
+
+    /// It isn't on offer any more, or something else is in its place: whoever sends from it looks again.
+    pub(super) fn take_back(&self) {
+        self.is_taken_back.store(true, Ordering::Relaxed);
+        if let Store::Part { part, .. } = &self.store {
+            *part.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// The download is over. What is complete is sent on to those who are fetching it, who would have to look for another
+    /// source; anything else is let go of.
+    pub(super) fn end_download(&self) {
+        if self.has(0..self.layout.pieces()) {
+            self.is_users.store(true, Ordering::Relaxed);
+        } else {
+            self.take_back();
+        }
+    }
+
+    /// Notes that a file of it isn't the one that was hashed. Says whether that is new.
+    pub(super) fn note_changed(&self) -> bool {
+        !self.is_changed.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether it isn't on offer any more.
+    #[must_use]
+    pub fn is_taken_back(&self) -> bool {
+        self.is_taken_back.load(Ordering::Relaxed)
+    }
+
+    /// Whether a file of it isn't the one that was hashed any more, as far as that has been noticed.
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        self.is_changed.load(Ordering::Relaxed)
+    }
+
+    /// Whether its bytes have to be hashed again before they are sent, as nothing else tells that they are still the same.
+    #[must_use]
+    pub fn is_to_be_verified(&self) -> bool {
+        self.is_users.load(Ordering::Relaxed)
     }
 
     fn open(&self, file: u32) -> Result<File, ReadError> {
         let opened = match &self.store {
             Store::File { folder, name, .. } => folder.open_shared(name).map(|shared| shared.file),
             Store::Tree { dir, .. } => open_to_read(dir, self.path(file)),
-            Store::Part { part, .. } => part.open_to_read(file),
+            Store::Part { part, .. } => {
+                let part = part.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                part.ok_or(ReadError::TakenBack)?.open_to_read(file)
+            }
         };
         opened.map_err(|error| match error {
             FolderError::Io(error) => ReadError::Io(error),
@@ -189,7 +276,7 @@ impl Reader {
     /// same is looked at after they have been read, so before they are sent (BT-3.7-2).
     ///
     /// # Errors
-    /// The file has changed, or can't be read.
+    /// The file has changed, or can't be read; or it is of a download that has ended early.
     pub fn read(&mut self, file: u32, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
         let open = match self.open.take() {
             Some((open, handle)) if open == file => handle,

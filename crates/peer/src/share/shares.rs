@@ -38,12 +38,19 @@ impl Shares {
 
     /// Puts a content on offer under a name, in the place of what was on offer under it.
     pub fn add(&self, name: &FileName, holding: Arc<Holding>) {
-        self.write().by_name.insert(name.clone(), holding);
+        let before = self.write().by_name.insert(name.clone(), holding);
+        if let Some(before) = before {
+            before.take_back();
+        }
     }
 
-    /// Removes a name. Says whether it was there.
+    /// Removes a name: nothing is sent any more, whoever is in the middle of fetching it. Says whether it was there.
     pub fn remove(&self, name: &FileName) -> bool {
-        self.write().by_name.remove(name).is_some()
+        let before = self.write().by_name.remove(name);
+        if let Some(before) = &before {
+            before.take_back();
+        }
+        before.is_some()
     }
 
     /// Whether the name is on offer.
@@ -54,12 +61,18 @@ impl Shares {
 
     /// Lets others have the pieces of a download under way.
     pub fn add_download(&self, root: Root, holding: Arc<Holding>) {
-        self.write().downloads.insert(root, holding);
+        let before = self.write().downloads.insert(root, holding);
+        if let Some(before) = before {
+            before.take_back();
+        }
     }
 
-    /// The download is over.
+    /// The download is over. Nobody finds it any more; who is fetching it goes on if it is complete.
     pub fn remove_download(&self, root: &Root) {
-        self.write().downloads.remove(root);
+        let before = self.write().downloads.remove(root);
+        if let Some(before) = before {
+            before.end_download();
+        }
     }
 
     /// The roots of the downloads under way.
@@ -89,8 +102,12 @@ impl Shares {
         on_offer.by_name.get_key_value(label).map(|(name, holding)| (name.clone(), Arc::clone(holding)))
     }
 
-    /// Says that a content isn't on disk any more as it was hashed: it is to be published anew.
+    /// Says that a content isn't on disk any more as it was hashed: it is to be published anew. That is told once, however
+    /// many ask for it until it is.
     pub fn tell_changed(&self, holding: &Arc<Holding>) {
+        if !holding.note_changed() {
+            return;
+        }
         let on_offer = self.read();
         for (name, _) in on_offer.by_name.iter().filter(|(_, other)| Arc::ptr_eq(other, holding)) {
             // The shell may be leaving.
@@ -116,5 +133,94 @@ impl Holding {
     pub fn offer(&self, name: &FileName) -> Offer {
         let file_bytes = FileBytes::new(self.layout.bytes()).expect("it was checked when it was shared");
         Offer { name: name.clone(), file_bytes, root: self.root, is_folder: self.manifest.is_some() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bittrickle_wire::content::Layout;
+
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::content::Identity;
+    use crate::share::{Folder, FolderError, Part, Reader};
+    use crate::transfer::PieceSet;
+
+    struct Offered {
+        shares: Shares,
+        changes: mpsc::UnboundedReceiver<FileName>,
+        folder: Arc<Folder>,
+        place: tempfile::TempDir,
+    }
+
+    impl Offered {
+        fn nothing() -> Self {
+            let place = tempfile::tempdir().unwrap();
+            let folder = Arc::new(Folder::open(place.path(), 0o644).unwrap());
+            let (shares, changes) = Shares::new();
+            Self { shares, changes, folder, place }
+        }
+
+        fn add(&self, name: &str, bytes: &[u8]) -> Arc<Holding> {
+            std::fs::write(self.place.path().join(name), bytes).unwrap();
+            let name = FileName::new(name).unwrap();
+            let identity = Identity::of(&self.folder.open_shared(&name).unwrap().file).unwrap();
+            let layout = Layout::of_file(bytes.len() as u64).unwrap();
+            let hashed = Some((Root::of(bytes), Vec::new()));
+            let holding = Holding::of_file(Arc::clone(&self.folder), name.clone(), identity, layout, hashed);
+            let holding = Arc::new(holding);
+            self.shares.add(&name, Arc::clone(&holding));
+            holding
+        }
+    }
+
+    /// BT-3.7-3: however often somebody asks, and however long it takes until it is hashed again.
+    #[test]
+    fn a_change_is_told_once_for_each_time_that_it_was_hashed() {
+        let mut offered = Offered::nothing();
+        for _ in 0..2 {
+            let holding = offered.add("a", b"abc");
+            (0..1_000).for_each(|_| offered.shares.tell_changed(&holding));
+            assert_eq!(offered.changes.try_recv().unwrap().as_str(), "a");
+            assert!(offered.changes.try_recv().is_err(), "nothing piles up");
+        }
+    }
+
+    /// BT-3.7-1: who has found it before sees that, too.
+    #[test]
+    fn what_is_removed_or_replaced_is_taken_back() {
+        let offered = Offered::nothing();
+        let older = offered.add("a", b"abc");
+        assert!(!older.is_taken_back());
+        let newer = offered.add("a", b"def");
+        assert!(older.is_taken_back() && !newer.is_taken_back());
+        assert!(offered.shares.remove(&FileName::new("a").unwrap()));
+        assert!(newer.is_taken_back());
+    }
+
+    /// BT-3.5-8, BT-3.5-9: however many are being served, a download that has ended early can be gone on with.
+    #[test]
+    fn a_download_that_ends_early_is_let_go_of_and_a_complete_one_is_served_on() {
+        let offered = Offered::nothing();
+        let (root, name) = (Root::of(b"abc"), FileName::new("a").unwrap());
+        let layout = Layout::of_file(3).unwrap();
+        let begin = || Part::open(&offered.folder, &Target::Root(root), &name, &layout, None);
+        for is_complete in [false, true] {
+            let part = Arc::new(begin().unwrap().0);
+            part.write(0, b"abc").unwrap();
+            let verified = if is_complete { PieceSet::full(1) } else { PieceSet::new(1) };
+            let verified = Arc::new(Mutex::new(verified));
+            let holding = Holding::of_part(root, layout.clone(), None, Vec::new(), part, verified);
+            let holding = Arc::new(holding);
+            offered.shares.add_download(root, Arc::clone(&holding));
+            assert!(matches!(begin(), Err(FolderError::UnderWay)));
+            offered.shares.remove_download(&root);
+            assert!(offered.shares.find(&Target::Root(root)).is_none());
+            let read = Reader::new(Arc::clone(&holding)).read(0, 0, &mut [0; 3]);
+            assert_eq!(read.is_ok(), is_complete);
+            assert_eq!(holding.is_to_be_verified(), is_complete);
+            assert_eq!(begin().is_ok(), !is_complete);
+        }
     }
 }

@@ -1,26 +1,26 @@
 //! The answers to a peer that has been let in, on a thread that may wait for the disk and the network (BT-3.3).
 
+mod pieces;
+
 use std::io::{self, Read as _};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::content::{Piece, chaining_value};
-use bittrickle_wire::limits::{
-    FETCH_BYTES_MAX, FETCH_PIECES_MAX, FETCH_VALUES_MAX, HAVE_BITMAP_BYTES_MAX, MANIFEST_BYTES_MAX,
-    PIECE_BYTES,
-};
+use bittrickle_wire::limits::{FETCH_VALUES_MAX, HAVE_BITMAP_BYTES_MAX, MANIFEST_BYTES_MAX, PIECE_BYTES};
 use bittrickle_wire::messages::{
     AskHave, Bitmap, Fetch, Have, Part, RefusalCode, Refused, Renew, Renewed, Reply,
 };
 use bittrickle_wire::seal::{Record, SealedCodec};
-use bittrickle_wire::{Encoding, Frame, FramingError, Message, Received, Root, Target, Verdict};
+use bittrickle_wire::{Encoding, Frame, FramingError, Message, Received, Target, Verdict};
 
 use super::Upload;
+use super::content::{Content, NotNow};
 use super::records::{Records, SendError};
+use super::slots::{SLOT_WAIT, Slot, Taker};
 use crate::net::gate::Admitted;
-use crate::share::{Holding, ReadError, Reader};
+use crate::share::Holding;
 
 /// One connection.
 pub(super) struct Answers {
@@ -30,13 +30,9 @@ pub(super) struct Answers {
     pub(super) codec: SealedCodec,
     input: Vec<u8>,
     records: Records,
-    content: Option<Content>,
-}
-
-/// What the ticket is for, since it was asked for first.
-struct Content {
-    holding: Arc<Holding>,
-    reader: Reader,
+    content: Content,
+    /// Room for a piece, made when it is needed first.
+    piece: Vec<u8>,
 }
 
 /// Why a connection ends early. Nobody is told but the other side, by the end.
@@ -61,7 +57,8 @@ impl Answers {
     pub(super) fn new(upload: Upload, admitted: Admitted, stream: TcpStream, codec: SealedCodec) -> Self {
         let records = Records::new(upload.limit.clone(), upload.deadlines.window);
         let input = Vec::with_capacity(INPUT_BYTES);
-        Self { upload, admitted, stream, codec, input, records, content: None }
+        let (content, piece) = Default::default();
+        Self { upload, admitted, stream, codec, input, records, content, piece }
     }
 
     /// Answers until the other side goes, keeps us waiting, or sends what is no frame.
@@ -186,30 +183,37 @@ impl Answers {
         }
     }
 
-    /// What the ticket is for, as long as it lasts: what was permitted once is not permitted for ever.
-    fn permitted(&mut self) -> Result<Arc<Holding>, (RefusalCode, &'static str)> {
+    /// What the ticket is for, as long as it lasts and that is shared: what was permitted once is not permitted for ever.
+    fn permitted(&mut self) -> Result<Arc<Holding>, NotNow> {
         if Instant::now() > self.admitted.until {
             return Err((RefusalCode::NO_TICKET, "the time of this connection's ticket is over"));
         }
-        if let Some(content) = &self.content {
-            return Ok(Arc::clone(&content.holding));
+        self.content.find(&self.upload.shares, &self.admitted.target)
+    }
+
+    /// A slot, for which those who want one wait in line (BT-3.7-5).
+    fn slot(&mut self) -> Result<Option<Slot>, AnswerError> {
+        let taker = Taker::Device(self.admitted.device);
+        if let Some(slot) = self.upload.slots.take(taker) {
+            return Ok(Some(slot));
         }
-        let found = self.upload.shares.find(&self.admitted.target);
-        let holding = found.ok_or((RefusalCode::NOT_SHARED, "this content is not shared here"))?;
-        self.content =
-            Some(Content { reader: Reader::new(Arc::clone(&holding)), holding: Arc::clone(&holding) });
-        Ok(holding)
+        // What was asked before has its answer meanwhile.
+        self.records.send(&mut self.codec, &mut self.stream)?;
+        Ok(self.upload.slots.wait(taker, SLOT_WAIT))
     }
 
     fn fetch(&mut self, request_id: u32, encoding: Encoding, fetch: &Fetch) -> Answered {
+        if let Err((code, sentence)) = self.permitted() {
+            return self.refuse(request_id, encoding, code, sentence);
+        }
+        let Some(_slot) = self.slot()? else {
+            let sentence = "all upload slots are taken; try again later";
+            return self.refuse(request_id, encoding, RefusalCode::BUSY, sentence);
+        };
+        // It may be another one, or none any more, since we waited.
         let holding = match self.permitted() {
             Ok(holding) => holding,
             Err((code, sentence)) => return self.refuse(request_id, encoding, code, sentence),
-        };
-        let slots = Arc::clone(&self.upload.slots);
-        let Ok(_slot) = slots.try_acquire() else {
-            let sentence = "all upload slots are taken; try again later";
-            return self.refuse(request_id, encoding, RefusalCode::BUSY, sentence);
         };
         let range = u64::from(fetch.first)..u64::from(fetch.first) + u64::from(fetch.count);
         self.records.begin(&mut self.codec, request_id);
@@ -256,75 +260,9 @@ impl Answers {
         Ok(Ok(()))
     }
 
-    fn send_pieces(&mut self, holding: &Arc<Holding>, fetch: &Fetch) -> Result<Sent, AnswerError> {
-        let Some(end) = fetch.first.checked_add(fetch.count).filter(|end| *end <= holding.layout.pieces())
-        else {
-            return Ok(past_the_end());
-        };
-        let pieces = fetch.first..end;
-        if pieces.is_empty()
-            || fetch.count > FETCH_PIECES_MAX
-            || holding.layout.range_bytes(pieces.clone()) > FETCH_BYTES_MAX
-        {
-            return Ok(past_the_end());
-        }
-        if !holding.has(pieces.clone()) {
-            return Ok(refused(RefusalCode::NOT_HERE, "some of these pieces are not here"));
-        }
-        let read = if self.is_provisional() {
-            self.read_pieces_with_values(holding, pieces)
-        } else {
-            self.read_pieces(holding, pieces)
-        };
-        match read {
-            Ok(()) => Ok(Ok(())),
-            Err(PiecesError::Answer(error)) => Err(error),
-            Err(PiecesError::Read(ReadError::Changed)) => {
-                self.upload.shares.tell_changed(holding);
-                Ok(refused(RefusalCode::CHANGED, "the content has changed on disk; it is hashed again"))
-            }
-            Err(PiecesError::Read(ReadError::Io(error))) => {
-                Ok(refused(RefusalCode::UNREADABLE, &format!("the content can't be read: {error}")))
-            }
-        }
-    }
-
-    /// Reads pieces to where they are sealed.
-    fn read_pieces(&mut self, holding: &Holding, pieces: Range<u32>) -> Result<(), PiecesError> {
-        for piece in pieces {
-            let Piece { file, offset, bytes } = holding.layout.piece(piece);
-            let mut done = 0;
-            while done < bytes as usize {
-                let room = self.records.room(&mut self.codec, &mut self.stream)?;
-                let count = room.len().min(bytes as usize - done);
-                let reader = &mut self.content.as_mut().expect("it was looked up").reader;
-                reader.read(file, offset + done as u64, &mut room[..count])?;
-                self.records.add(count);
-                done += count;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the content is fetched by its name, so without a root to hold it against. It stays so for the whole
-    /// connection, also when the content has been hashed meanwhile (BT-3.4-4).
+    /// Whether the content is fetched by its name, so without a root to hold it against.
     fn is_provisional(&self) -> bool {
         matches!(self.admitted.target, Target::Name(_))
-    }
-
-    /// Each piece is followed by its chaining value (BT-3.4-4).
-    fn read_pieces_with_values(&mut self, holding: &Holding, pieces: Range<u32>) -> Result<(), PiecesError> {
-        let mut buffer = vec![0; PIECE_BYTES];
-        for piece in pieces {
-            let Piece { file, offset, bytes } = holding.layout.piece(piece);
-            let buffer = &mut buffer[..bytes as usize];
-            self.content.as_mut().expect("it was looked up").reader.read(file, offset, buffer)?;
-            let is_only = holding.layout.file_pieces(file).len() == 1;
-            let value = if is_only { *Root::of(buffer).as_bytes() } else { chaining_value(offset, buffer) };
-            self.copy(buffer)?;
-            self.copy(&value)?;
-        }
-        Ok(())
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Answered {
@@ -343,20 +281,6 @@ impl Answers {
 
 /// Whether a range was sent, or why not.
 type Sent = Result<(), (RefusalCode, String)>;
-
-#[derive(Debug, thiserror::Error)]
-enum PiecesError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error(transparent)]
-    Answer(#[from] AnswerError),
-}
-
-impl From<SendError> for PiecesError {
-    fn from(error: SendError) -> Self {
-        Self::Answer(error.into())
-    }
-}
 
 fn refused(code: RefusalCode, sentence: &str) -> Sent {
     Err((code, sentence.to_owned()))

@@ -9,10 +9,11 @@ use bittrickle_wire::{FileName, legacy};
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::slots::{SLOT_WAIT, Slot, Taker};
 use super::{Upload, reset};
 use crate::net::pace::keep_pace;
 use crate::net::places::Place;
@@ -68,18 +69,20 @@ impl Upload {
             Some((name, holding)) if holding.manifest.is_none() => name,
             Some(_) | None => return Err(UploadError::Refused),
         };
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| UploadError::Refused)?;
-        let folder = Arc::clone(&self.folder);
-        let opened = tokio::task::spawn_blocking(move || folder.open_shared(&name)).await;
-        let shared = opened.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        Ok(Opened { shared, slot })
+        let (slots, folder) = (self.slots.clone(), Arc::clone(&self.folder));
+        let opening = tokio::task::spawn_blocking(move || {
+            let slot = slots.wait(Taker::Originals, SLOT_WAIT).ok_or(UploadError::Refused)?;
+            let shared = folder.open_shared(&name).map_err(io::Error::other)?;
+            Ok(Opened { shared, slot })
+        });
+        opening.await.map_err(io::Error::other)?
     }
 }
 
 /// A file that is open to be sent, in one of the upload slots.
 struct Opened {
     shared: SharedFile,
-    slot: OwnedSemaphorePermit,
+    slot: Slot,
 }
 
 /// Reads until the request is complete: a newline, the end, or a pause tells (BT-4.3-2).

@@ -1,9 +1,11 @@
 //! Uploads: what a connected peer asks for, answered from what is shared (BT-3, BT-4.3).
 
 mod answers;
+mod content;
 mod legacy;
 mod limit;
 mod records;
+mod slots;
 
 use std::io;
 use std::net::IpAddr;
@@ -13,7 +15,6 @@ use std::time::{Duration, Instant};
 use bittrickle_wire::seal::{STREAM_INITIATE_BYTES, SealedCodec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 
 use super::closing::Closing;
@@ -24,6 +25,8 @@ use crate::transfer::Deadlines;
 use answers::Answers;
 
 pub use limit::RateLimit;
+pub(super) use limit::UploadLimits;
+pub(super) use slots::Slots;
 
 /// What every upload needs.
 #[derive(Clone, Debug)]
@@ -31,7 +34,7 @@ pub(super) struct Upload {
     pub(super) folder: Arc<Folder>,
     pub(super) shares: Arc<Shares>,
     pub(super) deadlines: Deadlines,
-    pub(super) slots: Arc<Semaphore>,
+    pub(super) slots: Slots,
     /// The most that all uploads together send.
     pub(super) limit: RateLimit,
     /// Lets peers in that speak frames; without it, nobody who does.

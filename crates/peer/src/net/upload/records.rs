@@ -44,9 +44,6 @@ const RECORD_BYTES_MAX: usize = DATA_RECORD_HEAD_BYTES + DATA_BYTES_MAX + DATA_R
 /// whole piece, a download takes a tenth longer.
 const BUFFER_BYTES: usize = 4 * RECORD_BYTES_MAX;
 
-/// Bytes that are sent at once where the rate is limited.
-const LIMITED_BYTES: usize = 64 * 1024;
-
 impl Records {
     /// Nothing to send. A taker that doesn't keep up the lowest rate over `window` is given up.
     pub(super) fn new(limit: RateLimit, window: Duration) -> Self {
@@ -126,8 +123,7 @@ impl Records {
     pub(super) fn send(&mut self, codec: &mut SealedCodec, stream: &mut TcpStream) -> Result<(), SendError> {
         self.seal(codec);
         let waiting = &self.buffer[..self.start];
-        let chunk = if self.limit.is_unlimited() { BUFFER_BYTES } else { LIMITED_BYTES };
-        for bytes in waiting.chunks(chunk) {
+        for bytes in waiting.chunks(self.limit.bytes_at_once()) {
             self.limit.take(bytes.len());
             write_all(stream, bytes, self.window)?;
         }
