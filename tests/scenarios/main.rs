@@ -4,6 +4,7 @@
 mod attacks;
 mod channel;
 mod command_line;
+mod content_vectors;
 mod folders;
 mod framing;
 mod fuzz_corpora;

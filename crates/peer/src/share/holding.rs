@@ -203,8 +203,8 @@ impl Holding {
 
     /// The download is over. What is complete is sent on to those who are fetching it, who would have to look for another
     /// source; anything else is let go of.
-    pub(super) fn end_download(&self) {
-        if self.has(0..self.layout.pieces()) {
+    pub(super) fn end_download(&self, is_complete: bool) {
+        if is_complete {
             self.is_users.store(true, Ordering::Relaxed);
         } else {
             self.take_back();

@@ -67,11 +67,11 @@ impl Shares {
         }
     }
 
-    /// The download is over. Nobody finds it any more; who is fetching it goes on if it is complete.
-    pub fn remove_download(&self, root: &Root) {
+    /// The download is over. Nobody finds it any more; who is fetching it goes on if it is complete, and under its name.
+    pub fn remove_download(&self, root: &Root, is_complete: bool) {
         let before = self.write().downloads.remove(root);
         if let Some(before) = before {
-            before.end_download();
+            before.end_download(is_complete);
         }
     }
 
@@ -215,7 +215,7 @@ mod tests {
             let holding = Arc::new(holding);
             offered.shares.add_download(root, Arc::clone(&holding));
             assert!(matches!(begin(), Err(FolderError::UnderWay)));
-            offered.shares.remove_download(&root);
+            offered.shares.remove_download(&root, is_complete);
             assert!(offered.shares.find(&Target::Root(root)).is_none());
             let read = Reader::new(Arc::clone(&holding)).read(0, 0, &mut [0; 3]);
             assert_eq!(read.is_ok(), is_complete);

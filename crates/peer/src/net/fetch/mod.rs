@@ -171,9 +171,14 @@ impl Drop for Fetching {
 /// Waits for the end, and gives the content its name if all of it is there.
 fn finish(engine: &Arc<Engine>, writer: JoinHandle<()>) -> Result<Fetched, FetchError> {
     let over = engine.wait_until_over();
+    let result = conclude(engine, writer, over);
     if let Target::Root(root) = &engine.job.target {
-        engine.job.shares.remove_download(root);
+        engine.job.shares.remove_download(root, result.is_ok());
     }
+    result
+}
+
+fn conclude(engine: &Engine, writer: JoinHandle<()>, over: Over) -> Result<Fetched, FetchError> {
     engine.close_batches();
     // It ends when nobody can send to it any more. What it panicked over isn't complete.
     let _ = writer.join();
