@@ -44,6 +44,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "BYTES", value_parser = rate, global = true)]
     pub(super) limit_rate: Option<u64>,
 
+    /// Uploads at a time; others wait for their turn
+    #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=192), global = true)]
+    pub(super) upload_slots: u16,
+
     #[command(subcommand)]
     pub(super) command: Subcommands,
 }
@@ -244,6 +248,7 @@ mod tests {
             "--dir x get y",
             "--limit-rate 0 shell",
             "--limit-rate 1X shell",
+            "--upload-slots 0 shell",
         ] {
             let error = parse(wrong).expect_err(wrong);
             assert_eq!(error.exit_code(), 2, "{wrong}: {error}");

@@ -15,7 +15,8 @@ use super::device_key;
 use super::error::PeerError;
 use crate::content::HashCache;
 use crate::net::{
-    FileServer, FramedIndex, Gate, Identity, Index, IndexError, LegacyIndex, RateLimit, connect_index,
+    FileServer, FramedIndex, Gate, Identity, Index, IndexError, LegacyIndex, RateLimit, UploadLimits,
+    connect_index,
 };
 use crate::session::Event;
 use crate::share::{Folder, Publisher, Shares};
@@ -137,10 +138,11 @@ impl Peer {
         let (shares, changes) = Shares::new();
         let (folder, shares) = (Arc::new(folder), Arc::new(shares));
         let (server_folder, server_shares) = (Arc::clone(&folder), Arc::clone(&shares));
-        let limit = arguments.limit_rate.map_or_else(RateLimit::default, RateLimit::new);
+        let rate = arguments.limit_rate.map_or_else(RateLimit::default, RateLimit::new);
+        let limits = UploadLimits { rate, slots: arguments.upload_slots.into() };
         let deadlines = Deadlines::default();
         let file_server =
-            FileServer::start(ip, server_folder, server_shares, deadlines, entry.gate(), limit).await?;
+            FileServer::start(ip, server_folder, server_shares, deadlines, entry.gate(), limits).await?;
         let output = Output::open();
         Ok((Self { entry, server, folder_path, folder, shares, file_server, output }, changes))
     }

@@ -51,12 +51,11 @@ impl FileServer {
         shares: Arc<Shares>,
         deadlines: Deadlines,
         gate: Option<Gate>,
-        limits: impl Into<UploadLimits>,
+        limits: UploadLimits,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((ip, 0)).await?;
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let limits = limits.into();
         let slots = Slots::new(limits.slots());
         let upload = Upload { folder, shares, deadlines, slots: slots.clone(), limit: limits.rate, gate };
         let accepting = accept(listener, upload, stop.clone(), tasks.clone());

@@ -23,4 +23,4 @@ pub use get::{GetError, Getter, Got, Happening};
 pub use index::{Index, IndexError, ListedFile, Listing, SourceAt};
 pub use legacy::{LegacyCallError, LegacyIndex};
 pub use legacy_download::{LegacyDownloadError, download as download_legacy};
-pub use upload::RateLimit;
+pub use upload::{RateLimit, UploadLimits};

@@ -43,9 +43,9 @@ impl UploadLimits {
     }
 }
 
-impl From<RateLimit> for UploadLimits {
-    fn from(rate: RateLimit) -> Self {
-        Self { rate, slots: SLOTS }
+impl Default for UploadLimits {
+    fn default() -> Self {
+        Self { rate: RateLimit::default(), slots: SLOTS }
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
     /// BT-5.4-2
     #[test]
     fn there_are_as_many_slots_as_the_rate_is_enough_for() {
-        assert_eq!(UploadLimits::from(RateLimit::default()).slots(), 32);
+        assert_eq!(UploadLimits::default().slots(), 32);
         assert_eq!(slots(RateLimit::default(), 100), 100);
         for (rate, expected) in [(1, 1), (16 << 10, 1), (64 << 10, 4), (512 << 10, 32), (u64::MAX, 32)] {
             assert_eq!(slots(RateLimit::new(rate), 32), expected, "{rate}");

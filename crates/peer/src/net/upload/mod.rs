@@ -24,8 +24,7 @@ use crate::share::{Folder, Shares};
 use crate::transfer::Deadlines;
 use answers::Answers;
 
-pub use limit::RateLimit;
-pub(super) use limit::UploadLimits;
+pub use limit::{RateLimit, UploadLimits};
 pub(super) use slots::Slots;
 
 /// What every upload needs.
