@@ -1,8 +1,9 @@
-"""Holds this client against test vectors: `python3 check_vectors.py ../vectors/frames.json ../vectors/seal.json`.
+"""Holds this client against test vectors: `cd ../vectors; python3 ../reference/check_vectors.py frames.json seal.json
+content.json`.
 
 In frames.json each vector has the bytes of a frame beside what they mean. They are decoded, compared, encoded again
 and compared again, since every value has one form (BT-1.5-3), and JSON is written without white space (BT-1.5-2).
-What is in seal.json is recomputed from its inputs (check_seal.py).
+What is in seal.json is recomputed from its inputs (check_seal.py), what is in content.json as well (check_content.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sys
 from collections.abc import Iterator
 
+import check_content
 import check_seal
 import codec
 
@@ -62,6 +64,8 @@ def check(path: str) -> tuple[int, list[str]]:
         content = json.load(file)
     if "inputs" in content:
         return check_seal.disagreements(content)
+    if "contents" in content:
+        return check_content.disagreements(content)
     vectors = content["vectors"]
     return len(vectors), [f"{vector['name']}: {sentence}" for vector in vectors for sentence in disagreements(vector)]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+import struct
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from primitives import CHUNK_BYTES, blake3, blake3_merged, blake3_subtree
@@ -18,6 +19,8 @@ MOST_MANIFEST_BYTES, MOST_ENTRIES = 64 << 20, 1_048_576  # BT-3.6-4, as are the 
 MOST_NAMES_IN_A_PATH = 64
 MOST_FILE_BYTES = SIZE.most
 MOST_PATH_BYTES = 4_096  # BT-3.6-1
+
+Entry = tuple[int, tuple[str, ...], int, "bytes | None"]  # kind, path, size and root of a manifest's entry
 
 
 class NotRight(ProtocolError):
@@ -109,8 +112,9 @@ def manifest_layout(manifest: bytes) -> Layout:
     folders: list[tuple[str, ...]] = []
     known, before = {()}, []
     file_bytes = first_piece = first_value = 0
-    for entries, (kind, path, size, root) in enumerate(read_entries(manifest), start=1):
-        order = [name.encode("utf-8") for name in path]  # BT-3.6-3
+    for entries, entry in enumerate(read_entries(manifest), start=1):
+        kind, path, size, root = entry
+        order = order_of(entry)
         if entries > MOST_ENTRIES or order <= before or path[:-1] not in known:
             raise NoManifest("entries ascend, their folders have entries, and there are at most 1,048,576")
         before = order
@@ -126,8 +130,24 @@ def manifest_layout(manifest: bytes) -> Layout:
     return Layout(files, folders)
 
 
-def read_entries(manifest: bytes) -> Iterator[tuple[int, tuple[str, ...], int, bytes | None]]:
-    """Kind, path, size and root (BT-3.6-1)."""
+def write_manifest(entries: Iterable[Entry]) -> bytes:
+    """BT-3.6-1, BT-3.6-3. The entries may come in any order."""
+    manifest = bytearray(MANIFEST_START)
+    for kind, path, file_bytes, root in sorted(entries, key=order_of):
+        encoded = "/".join(path).encode("utf-8")
+        manifest += struct.pack(">BH", kind, len(encoded)) + encoded
+        if kind != FOLDER:
+            manifest += struct.pack(">Q", file_bytes) + root
+    return bytes(manifest)
+
+
+def order_of(entry: Entry) -> list[bytes]:
+    """BT-3.6-3: name by name, so that a folder comes before what is below it."""
+    return [name.encode("utf-8") for name in entry[1]]
+
+
+def read_entries(manifest: bytes) -> Iterator[Entry]:
+    """BT-3.6-1."""
     offset = len(MANIFEST_START)
 
     def take(count: int) -> bytes:
@@ -156,7 +176,3 @@ def read_path(encoded: bytes) -> tuple[str, ...]:
     if len(encoded) > MOST_PATH_BYTES or len(path) > MOST_NAMES_IN_A_PATH:
         raise NoManifest("a path has at most 4,096 bytes and 64 names")
     return path
-
-
-def split_values(data: bytes) -> list[bytes]:
-    return [data[start:start + VALUE_BYTES] for start in range(0, len(data), VALUE_BYTES)]

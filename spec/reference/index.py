@@ -22,6 +22,7 @@ FIRST_WAIT_SECONDS = 0.5
 TOO_FAST_WAIT_SECONDS, MOST_TOO_FAST = 0.2, 300  # BT-2.2-7
 SILENCE_SECONDS = 7.0  # BT-6.5-6, as is the next; the index then says what it wants
 MOST_AGE_SECONDS = 3_600.0
+RESET_PAUSE_SECONDS = 1.0  # BT-6.5-5
 
 
 def about(seconds: float) -> float:
@@ -44,8 +45,9 @@ class Index:
         # Connected, the socket takes the local address from which the server is reached, a free port, and
         # datagrams of the server alone.
         self.socket.connect(address)
-        self.lock = threading.Lock()  # for the next two
+        self.lock = threading.Lock()  # for the next three
         self.session: seal.DatagramSession | None = None
+        self.reset_believed_at = float("-inf")
         self.pending: dict[int, tuple[str, queue.SimpleQueue]] = {}
         self.handshake_answers: queue.SimpleQueue = queue.SimpleQueue()
         self.logged_in = threading.Event()  # other requests wait for Login (BT-2.3-7)
@@ -72,12 +74,19 @@ class Index:
                     self.take_sealed(index, body)
                 elif kind == "Reset":
                     with self.lock:
-                        if self.session and self.session.believes_reset(index, body):
-                            self.must_renew.set()
+                        self.take_reset(index, body)
                 else:
                     self.handshake_answers.put((kind, index, body))
             except (OSError, ProtocolError):
                 continue  # OSError: nobody listened at the server's port; what can't be read is passed over
+
+    def take_reset(self, index: int, body: bytes) -> None:
+        """BT-6.5-5."""
+        now = time.monotonic()
+        if (self.session and self.session.believes_reset(index, body)
+                and now - self.reset_believed_at > RESET_PAUSE_SECONDS):
+            self.reset_believed_at = now
+            self.must_renew.set()
 
     def take_sealed(self, index: int, body: bytes) -> None:
         """Gives every answer to who waits for it; all others are dropped (BT-1.6-3)."""

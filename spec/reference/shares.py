@@ -1,19 +1,25 @@
-"""What a peer serves: published files, hashed (BT-3.7-2), and the downloads that it has announced (BT-3.5-9)."""
+"""What a peer serves: published files and folders, hashed (BT-3.7-2), and the downloads it has announced (BT-3.5-9)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, NamedTuple
 
 import codec
-from content import PIECE_BYTES, VALUE_BYTES, Layout, file_layout, piece_count
-from primitives import blake3_merged
-from values import Refusal
+from content import (EXECUTABLE_FILE, FILE, FOLDER, PIECE_BYTES, ContentFile, Entry, Layout, file_layout,
+                     manifest_layout, piece_count, write_manifest)
+from primitives import blake3, blake3_merged
+from values import ENTRY_NAME, Malformed, Refusal
 
 HAVE_PIECES = 4_096  # BT-3.2-5
+MOST_BLOCKS, MOST_VALUES, MOST_PIECES, MOST_PIECE_BYTES = 64, 1_048_576, 1_024, 64 << 20  # BT-5.3-4
+
+
+class StillChanging(OSError):
+    """The file has changed while it was hashed."""
 
 
 class Share:
@@ -21,7 +27,7 @@ class Share:
 
     layout: Layout
     root: bytes
-    manifest: bytes | None = None
+    manifest: bytes | None  # of a folder alone
     outline: list[bytes]
 
     def has(self, piece: int) -> bool:
@@ -34,89 +40,28 @@ class Share:
         """Raises Refusal where nothing can be had for now."""
 
     def described(self) -> dict:
+        """BT-3.2-4."""
         return {"file_bytes": self.layout.file_bytes, "root": self.root.hex(),
                 "manifest_bytes": None if self.manifest is None else len(self.manifest),
                 "is_complete": all(self.has(piece) for piece in range(self.layout.pieces))}
 
     def bitmap(self, first: int) -> str:
         """BT-3.2-5."""
+        if first % HAVE_PIECES:
+            raise codec.Malformed("a Have begins with a multiple of 4,096")
         last = min(first + HAVE_PIECES, self.layout.pieces)
         bits = sum(1 << piece - first for piece in range(first, last) if self.has(piece))
         return bits.to_bytes((max(last - first, 0) + 7) // 8, "little").hex()
 
 
-class PublishedFile(Share):
-    """A file as it was when it was hashed."""
-
-    def __init__(self, path: str):
-        self.path = path
-        self.is_changed = False  # and being hashed again (BT-3.7-3)
-        with self.opened() as file:
-            self.identity = identity(file)
-            file_bytes = self.identity[2]
-            whole = file_layout(file_bytes, None)
-            values = []
-            for nth in range(piece_count(file_bytes)):
-                values.append(whole.files[0].value_of(nth, file.read(PIECE_BYTES)))
-            self.outline = values if len(values) > 1 else []
-            self.root = blake3_merged(values) if len(values) > 1 else values[0] if values else NO_BYTES_ROOT
-            self.layout = file_layout(file_bytes, self.root)
-            if identity(file) != self.identity:
-                raise OSError("the file has changed while it was hashed")
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
-        # Looked at before it is opened, for opening a pipe would wait for a writer.
-        if not stat.S_ISREG(os.stat(self.path).st_mode):
-            raise OSError("only a file can be published")
-        with open(self.path, "rb", buffering=0) as file:
-            yield file
-
-    def has(self, piece: int) -> bool:
-        return True
-
-    def check(self) -> None:
-        if self.is_changed:
-            raise Refusal(codec.CHANGED, "this file has changed and is being hashed again")
-
-    def read_piece(self, piece: int) -> bytes:
-        """Not a byte of a file that isn't the one which was hashed (BT-3.7-2)."""
-        self.check()
-        try:
-            with self.opened() as file:
-                data = os.pread(file.fileno(), self.layout.piece_bytes(piece), piece * PIECE_BYTES)
-                self.is_changed = identity(file) != self.identity
-        except OSError:
-            raise Refusal(codec.UNREADABLE, "this file can't be read now") from None
-        self.check()
-        if len(data) != self.layout.piece_bytes(piece):
-            raise Refusal(codec.UNREADABLE, "this file can't be read to its end")
-        return data
-
-
-def identity(file: BinaryIO) -> tuple[int, ...]:
-    """BT-3.7-2."""
-    status = os.fstat(file.fileno())
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def unit_range(first: int, count: int, units: int, most: int) -> range:
-    """BT-3.2-3, BT-5.3-4."""
-    if not 0 < count <= most or first + count > units:
-        raise codec.Malformed("that range is empty, reaches past the end, or is too long")
-    return range(first, first + count)
-
-
-MOST_BLOCKS, MOST_VALUES, MOST_PIECES, MOST_PIECE_BYTES = 64, 1_048_576, 1_024, 64 << 20  # BT-5.3-4
-
-
-def units(share: Share, request: dict, is_by_name: bool) -> Iterator[bytes]:
-    """The units that a `Fetch` asks for (BT-3.2-3), or Malformed, or Refusal at any place."""
+def units(share: Share, request: dict) -> Iterator[bytes]:
+    """The units that a `Fetch` asks for (BT-3.2-3), one by one or together; or Malformed, or Refusal at any place."""
     part, first, count = request["part"], request["first"], request["count"]
+    share.check()
     if part == 0:
         manifest = share.manifest or b""
-        blocks = unit_range(first, count, piece_count(len(manifest)), MOST_BLOCKS)
-        yield from (manifest[block * PIECE_BYTES:(block + 1) * PIECE_BYTES] for block in blocks)
+        for block in unit_range(first, count, piece_count(len(manifest)), MOST_BLOCKS):
+            yield manifest[block * PIECE_BYTES:(block + 1) * PIECE_BYTES]
     elif part == 1:
         values = unit_range(first, count, len(share.outline), MOST_VALUES)
         yield b"".join(share.outline[values.start:values.stop])
@@ -124,13 +69,114 @@ def units(share: Share, request: dict, is_by_name: bool) -> Iterator[bytes]:
         pieces = unit_range(first, count, share.layout.pieces, MOST_PIECES)
         if sum(share.layout.piece_bytes(piece) for piece in pieces) > MOST_PIECE_BYTES:
             raise codec.Malformed("that is more than 64 MiB")
-        for piece in pieces:
-            data = share.read_piece(piece)
-            file, nth = share.layout.place(piece)
-            yield data + (file.value_of(nth, data) if is_by_name else b"")  # BT-3.4-4
+        yield from map(share.read_piece, pieces)
     else:
         raise codec.Malformed("there is no such part")
 
 
-NO_BYTES_ROOT = file_layout(0, None).files[0].value_of(0, b"") if False else bytes.fromhex(
-    "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262")
+def unit_range(first: int, count: int, units_in_all: int, most: int) -> range:
+    """BT-3.2-3, BT-5.3-4."""
+    if not 0 < count <= most or first + count > units_in_all:
+        raise codec.Malformed("that range is empty, reaches past the end, or is too long")
+    return range(first, first + count)
+
+
+# --- What is published ------------------------------------------------------------------------------------
+
+
+class HashedFile(NamedTuple):
+    path: str
+    identity: tuple[int, ...]
+    file_bytes: int
+    root: bytes
+    values: list[bytes]  # BT-3.1-7: none for one piece
+    is_executable: bool
+
+
+class Published(Share):
+    """A file or a folder as it was when it was hashed. `tell_change()` is called when it isn't that any more."""
+
+    def __init__(self, path: str, tell_change: Callable[[], None] = lambda: None):
+        self.tell_change, self.is_changed = tell_change, False
+        self.left_out: list[dict] = []
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            entries = list(self.entries(path, ()))
+            self.files = {entry[1]: hashed for entry, hashed in entries}
+            self.manifest = write_manifest(entry for entry, _ in entries)
+            self.layout, self.root = manifest_layout(self.manifest), blake3(self.manifest)
+        else:
+            hashed = hash_file(path)
+            self.files, self.manifest = {(): hashed}, None
+            self.layout, self.root = file_layout(hashed.file_bytes, hashed.root), hashed.root
+        self.outline = [value for file in self.layout.files for value in self.files[file.path].values]
+
+    def entries(self, folder: str, path: tuple[str, ...]) -> Iterator[tuple[Entry, HashedFile | None]]:
+        """What goes into the manifest, and what is told to the user instead (BT-3.6-5)."""
+        for found in os.scandir(folder):
+            inner = (*path, found.name)
+            try:
+                ENTRY_NAME.check(found.name)
+                if found.is_dir(follow_symlinks=False):
+                    yield (FOLDER, inner, 0, None), None
+                    yield from self.entries(found.path, inner)
+                elif found.is_file(follow_symlinks=False):
+                    hashed = hash_file(found.path)
+                    kind = EXECUTABLE_FILE if hashed.is_executable else FILE
+                    yield (kind, inner, hashed.file_bytes, hashed.root), hashed
+                else:
+                    raise Malformed("a link, or neither a file nor a folder")
+            except Malformed as reason:
+                self.left_out.append({"path": "/".join(inner), "reason": str(reason)})
+
+    def has(self, piece: int) -> bool:
+        return True
+
+    def check(self) -> None:
+        if self.is_changed:
+            raise Refusal(codec.CHANGED, "this has changed and is being hashed again")  # BT-3.7-3
+
+    def read_piece(self, piece: int) -> bytes:
+        """Not a byte of a file that isn't the one which was hashed (BT-3.7-2)."""
+        self.check()
+        file, nth = self.layout.place(piece)
+        hashed = self.files[file.path]
+        try:
+            with opened(hashed.path) as handle:
+                data = os.pread(handle.fileno(), file.piece_bytes(nth), nth * PIECE_BYTES)
+                is_same = identity(handle) == hashed.identity
+        except OSError:
+            raise Refusal(codec.UNREADABLE, "this file can't be read now") from None
+        if not is_same:
+            self.is_changed = True
+            self.tell_change()
+        self.check()
+        if len(data) != file.piece_bytes(nth):
+            raise Refusal(codec.UNREADABLE, "this file can't be read to its end")
+        return data
+
+
+def hash_file(path: str) -> HashedFile:
+    with opened(path) as handle:
+        status, before = os.fstat(handle.fileno()), identity(handle)
+        whole = ContentFile((), status.st_size, None, False, 0, 0)
+        values = [whole.value_of(nth, handle.read(PIECE_BYTES)) for nth in range(whole.pieces())]
+        if identity(handle) != before:
+            raise StillChanging("the file has changed while it was hashed")
+    root = blake3_merged(values) if len(values) > 1 else values[0] if values else blake3(b"")  # BT-3.1-7
+    return HashedFile(path, before, status.st_size, root, values if len(values) > 1 else [],
+                      bool(status.st_mode & stat.S_IXUSR))
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """A regular file. To open a pipe would wait for a writer, were it not for O_NONBLOCK."""
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as handle:
+        if not stat.S_ISREG(os.fstat(handle.fileno()).st_mode):
+            raise OSError("only a file or a folder can be published")
+        yield handle
+
+
+def identity(handle: BinaryIO) -> tuple[int, ...]:
+    """BT-3.7-2."""
+    status = os.fstat(handle.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -148,6 +148,7 @@ impl PeerError {
             Self::Refused | Self::NoPassword(_) => 4,
             Self::Password(_) => 4,
             Self::State(StateError::Secret(error)) if error.is_permission() => 4,
+            Self::State(StateError::InUse { .. }) => 5,
             Self::Enrol { error: EnrolError::Refused(refused), .. } => refusal_exit_code(refused.code),
             Self::Login { error: IndexError::Framed(CallError::Refused(refused)), .. } => {
                 refusal_exit_code(refused.code)

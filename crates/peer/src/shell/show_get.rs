@@ -138,11 +138,11 @@ pub fn exit_code(error: &GetError) -> u8 {
             RefusalCode::LIMIT_REACHED | RefusalCode::BUSY | RefusalCode::TOO_FAST => 5,
             _ => 1,
         },
-        GetError::Index(_) | GetError::LegacyFailed => 6,
+        GetError::Index(_) => 6,
         GetError::Fetch(FetchError::Folder(FolderError::Exists)) => 13,
         GetError::Fetch(FetchError::Folder(FolderError::UnderWay)) => 5,
         GetError::Fetch(error) if error.is_disk() => 9,
-        GetError::Fetch(FetchError::NoSourceLeft | FetchError::Cancelled) => 7,
+        GetError::Fetch(FetchError::NoSourceLeft | FetchError::Cancelled) | GetError::LegacyFailed => 7,
         GetError::Fetch(FetchError::OnlyLiars | FetchError::Manifest(_)) => 10,
         GetError::Fetch(FetchError::Folder(_)) | GetError::Thread(_) => 1,
     }
