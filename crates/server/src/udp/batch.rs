@@ -11,7 +11,7 @@ use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
 use bytes::BytesMut;
 
 /// Datagrams that are received, or sent, with one call.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 
 /// Most bytes that are read of a datagram: one more than any format allows, so that a longer one is seen to be.
 const READ_BYTES: usize = DATAGRAM_BYTES_MAX + 1;
