@@ -1,13 +1,17 @@
 //! The original and we, in all four directions, and mixed. The other side is written without our code.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 
-use bittrickle_tests::legacy_client::LegacyClient;
+use bittrickle_tests::get::Taker;
+use bittrickle_tests::legacy_client::{LegacyClient, exchange};
 use bittrickle_tests::legacy_server::LegacyServer;
 use bittrickle_tests::peer::{At, Peer};
 use bittrickle_tests::server::Server;
-use bittrickle_tests::wait::wait_until;
+use bittrickle_tests::wait::{PATIENCE, wait_for, wait_until};
+use rustix::process::Signal;
 
 use crate::programs;
 
@@ -144,4 +148,35 @@ fn a_member_with_a_framed_session_is_not_impersonated_through_the_old_format() {
     let again = LegacyClient::login(server.address(), "alice", "wonderland", folder.path()).map(drop);
     assert_eq!(again, Err("Authentication failed. You are already logged in.".to_owned()));
     assert_eq!(alice.ask("lpf"), ["a.txt"], "her publications are hers in either format");
+}
+
+/// BT-4.3-4: the format can't tell a cut file from a whole one; so what its user has stopped is none.
+#[test]
+fn what_is_interrupted_half_way_from_an_original_client_leaves_nothing() {
+    let server = Server::start(&programs());
+    let bob = Taker::join(&programs(), &server, "bob", "builder");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let say = |request: &str| {
+        let answer = exchange(server.address(), request.as_bytes()).expect("the server answers");
+        assert!(String::from_utf8_lossy(&answer).contains("success"), "{request}");
+    };
+    say(&format!(r#"{{"type":"login","username":"alice","password":"wonderland","tcp_port":{port}}}"#));
+    say(r#"{"type":"pub","username":"alice","filename":"film.bin"}"#);
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let get = bob.start("film.bin");
+        let (mut stream, _) = wait_for("bob connects", PATIENCE, || {
+            say(r#"{"type":"heartbeat","username":"alice"}"#);
+            listener.accept().ok()
+        });
+        stream.set_nonblocking(false).unwrap();
+        assert!(stream.read(&mut [0; 100]).unwrap() > 0, "the request comes");
+        stream.write_all(&[7; 100_000]).unwrap();
+        wait_until("some of it is there", || bob.part_bytes() > 0);
+        get.signal(signal);
+        let ended = get.wait();
+        assert_eq!(ended.code(), Some(code), "{}", ended.told());
+        assert_eq!(bob.names(), Vec::<String>::new(), "{}", ended.told());
+    }
 }

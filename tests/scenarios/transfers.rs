@@ -1,11 +1,13 @@
 //! Verified transfers through real processes: what is fetched, from whom, how it is gone on with, and what may go wrong.
 
+mod disk;
 mod faults;
 mod files;
 mod folders;
 mod hashing;
 mod lies;
 mod links;
+mod meanwhile;
 mod resume;
 mod sources;
 mod swarm;

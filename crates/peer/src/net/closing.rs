@@ -3,7 +3,8 @@
 use std::io;
 use std::net::{Shutdown, TcpStream};
 
-/// Shuts a connection down when it is dropped, which ends the thread that waits for it.
+/// Shuts a connection down when it is dropped, which ends the thread that waits for it. That thread can't tell it from an end
+/// that the other side has made: what it has read by then may be cut off.
 pub(super) struct Closing(TcpStream);
 
 impl Closing {

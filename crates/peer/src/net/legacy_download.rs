@@ -64,14 +64,20 @@ pub async fn download(
     let stream = connecting.map_err(|_| LegacyDownloadError::NoAnswer(deadlines.connect))?;
     let stream = stream.map_err(LegacyDownloadError::Connect)?;
     let (stream, _closing) = Closing::blocking(stream).map_err(LegacyDownloadError::Broken)?;
-    let (folder, deadlines, bytes) = (Arc::clone(folder), *deadlines, Arc::clone(bytes));
+    let (folder, deadlines, total) = (Arc::clone(folder), *deadlines, Arc::clone(bytes));
+    let scratch = on_a_thread(move || fetch(stream, &request, &folder, &deadlines, &total)).await?;
+    // Not on that thread: when all of this is dropped, its connection is closed, and to it that looks like the file's end.
     let name = FileName::sanitized(label);
-    let fetching = tokio::task::spawn_blocking(move || {
-        let scratch = fetch(stream, &request, &folder, &deadlines, &bytes)?;
-        scratch.finish(&name)?;
-        Ok(bytes.load(Ordering::Relaxed))
-    });
-    fetching.await.unwrap_or_else(|error| Err(LegacyDownloadError::Broken(io::Error::other(error))))
+    on_a_thread(move || Ok(scratch.finish(&name)?)).await?;
+    Ok(bytes.load(Ordering::Relaxed))
+}
+
+/// What the work has come to, if somebody still waits for it; else that is dropped.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LegacyDownloadError> + Send + 'static,
+) -> Result<T, LegacyDownloadError> {
+    let working = tokio::task::spawn_blocking(work);
+    working.await.unwrap_or_else(|error| Err(LegacyDownloadError::Broken(io::Error::other(error))))
 }
 
 fn fetch(

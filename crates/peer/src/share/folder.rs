@@ -3,8 +3,9 @@
 //! Everything is opened through a handle of the folder, by a [`FileName`], without following a symbolic link: no
 //! name leads out of it, not even one that changes between a look and an open.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use bittrickle_wire::{FileBytes, FileName};
@@ -13,6 +14,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{OFlags, RenameFlags, fstatvfs, renameat_with};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 /// The folder.
 #[derive(Debug)]
@@ -50,6 +52,9 @@ pub enum FolderError {
     /// It is being downloaded already.
     #[error("another download of it is under way in this folder")]
     UnderWay,
+    /// Under the hidden name of a part or a journal, there is something that a download has not made.
+    #[error("{0} is in the folder and was not made by a download of yours; move it away first")]
+    NotOurs(String),
     /// The file system doesn't tell upper from lower case, and the content has names that differ in nothing else.
     #[error("this file system can't hold both {0} and another name that differs from it in case only")]
     SameName(String),
@@ -102,7 +107,12 @@ impl Folder {
     /// Whether something of this name is there, of whatever type.
     #[must_use]
     pub fn has(&self, name: &FileName) -> bool {
-        self.dir.symlink_metadata(name.as_str()).is_ok()
+        self.has_entry(name.as_str())
+    }
+
+    /// The same for names that no content has.
+    pub(super) fn has_entry(&self, name: &str) -> bool {
+        self.dir.symlink_metadata(name).is_ok()
     }
 
     /// The folder itself, for what has to be opened in it.
@@ -121,6 +131,32 @@ impl Folder {
     /// The mode of files that are downloaded to it.
     pub(super) fn file_mode(&self) -> u32 {
         self.file_mode
+    }
+
+    /// Refuses to write to what was there under a name of ours, and isn't a file that we have made (BT-3.5-6). One with a
+    /// second name would be written to under that as well.
+    ///
+    /// # Errors
+    /// It is no regular file, somebody else's, or has a second name.
+    pub(super) fn check_own(&self, name: &str, file: &File) -> Result<(), FolderError> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(FolderError::NotAFile);
+        }
+        if metadata.nlink() > 1 {
+            return Err(FolderError::NotOurs(name.to_owned()));
+        }
+        self.check_owner(name, &metadata)
+    }
+
+    /// Refuses what somebody else has made, who could change it again whenever it has been verified.
+    ///
+    /// # Errors
+    /// It is somebody else's.
+    pub(super) fn check_owner(&self, name: &str, metadata: &Metadata) -> Result<(), FolderError> {
+        // Where a file system keeps no owners, everything is the folder's owner's, who can put anything in its place anyway.
+        let is_ours = metadata.uid() == geteuid().as_raw() || metadata.uid() == self.sync.metadata()?.uid();
+        if is_ours { Ok(()) } else { Err(FolderError::NotOurs(name.to_owned())) }
     }
 
     /// Refuses what would fill more than the whole disk.
@@ -155,14 +191,27 @@ impl Folder {
         match renameat_with(&self.dir, from, &self.dir, name, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => Err(FolderError::Exists),
-            // A file system that can't: a link doesn't replace either. Folders can't be linked; nobody else knows our name.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                match self.dir.hard_link(from, &self.dir, name) {
-                    Ok(()) => Ok(self.dir.remove_file(from)?),
-                    Err(error) => Err(exists(error)),
-                }
-            }
+            // A file system that can't.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => self.rename_where_nothing_is(from, name),
             Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// The same in several steps.
+    fn rename_where_nothing_is(&self, from: &str, name: &str) -> Result<(), FolderError> {
+        // A link doesn't replace anything either. There are none of folders, and on some file systems none at all.
+        match self.dir.hard_link(from, &self.dir, name) {
+            Ok(()) => return Ok(self.dir.remove_file(from)?),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(FolderError::Exists),
+            Err(_) => {}
+        }
+        // A file that somebody makes right between these two is replaced. A folder replaces nothing but an empty one.
+        match self.dir.symlink_metadata(name) {
+            Ok(_) => Err(FolderError::Exists),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(self.dir.rename(from, &self.dir, name)?)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -184,10 +233,38 @@ pub(super) fn open_to_read(dir: &Dir, path: &str) -> Result<File, FolderError> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(FolderError::NotAFile) }
 }
 
-fn exists(error: io::Error) -> FolderError {
-    if error.kind() == io::ErrorKind::AlreadyExists { FolderError::Exists } else { error.into() }
-}
-
 fn is_link(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// BT-3.5-6: on file systems that can't rename without replacing, whether they can link or, as of folders, not.
+    #[test]
+    fn what_gets_its_name_in_several_steps_replaces_nothing_either() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::open(place.path(), 0o644).unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::write(path("file"), b"new").unwrap();
+        fs::create_dir(path("folder")).unwrap();
+        fs::write(path("folder/inside"), b"new").unwrap();
+        fs::write(path("there"), b"old").unwrap();
+        fs::create_dir(path("empty")).unwrap();
+        for from in ["file", "folder"] {
+            for name in ["there", "empty"] {
+                let refused = folder.rename_where_nothing_is(from, name);
+                assert!(matches!(refused, Err(FolderError::Exists)), "{from} to {name}: {refused:?}");
+            }
+            folder.rename_where_nothing_is(from, &format!("{from} at last")).unwrap();
+            assert!(!path(from).exists(), "{from}");
+        }
+        assert_eq!(fs::read(path("there")).unwrap(), b"old");
+        assert_eq!(fs::read_dir(path("empty")).unwrap().count(), 0);
+        assert_eq!(fs::read(path("file at last")).unwrap(), b"new");
+        assert_eq!(fs::read(path("folder at last/inside")).unwrap(), b"new");
+    }
 }

@@ -1,5 +1,6 @@
 //! The shell: reads commands, asks the index and other peers, and shows what comes back.
 
+mod background;
 mod command;
 mod input;
 mod output;
@@ -8,14 +9,16 @@ mod show_get;
 mod status;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use bittrickle_wire::legacy::sentence;
-use bittrickle_wire::messages::{Filter, RefusalCode};
+use bittrickle_wire::messages::Filter;
 use bittrickle_wire::{FileName, escaped};
 use tokio::sync::mpsc;
 
-use publishing::{Hashed, Publishing};
+use background::{Background, Noticed};
+use publishing::Publishing;
 
 pub use command::{COMMANDS, Command, CommandError, SearchQuery, parse_bytes};
 pub use input::{Input, InputEnd, TerminalMode};
@@ -55,9 +58,7 @@ pub struct Shell {
     pub index: Index,
     folder: Arc<Folder>,
     shares: Arc<Shares>,
-    publishing: Publishing,
-    events: mpsc::UnboundedReceiver<Event>,
-    changes: mpsc::UnboundedReceiver<FileName>,
+    background: Background,
     output: Output,
     connection: Connection,
 }
@@ -73,97 +74,67 @@ pub enum ShellEnd {
     SessionEnded,
 }
 
+impl From<io::Error> for ShellEnd {
+    /// Nobody reads what we say any more: there is nobody to go on for.
+    fn from(_: io::Error) -> Self {
+        Self::Left
+    }
+}
+
 impl Shell {
     /// A shell for a session that has begun.
     #[must_use]
     pub fn new(parts: ShellParts) -> Self {
         let ShellParts { index, folder, shares, publisher, events, changes, output, connection } = parts;
-        let publishing = Publishing::new(publisher);
-        Self { index, folder, shares, events, changes, publishing, output, connection }
+        let background = Background { publishing: Publishing::new(publisher), events, changes };
+        Self { index, folder, shares, background, output, connection }
     }
 
     /// Runs commands until the user leaves.
     pub async fn run(&mut self, input: &mut Input) -> ShellEnd {
         loop {
-            input.ask_for_command();
-            let line = loop {
-                tokio::select! {
-                    line = input.next_command() => break line,
-                    Some(event) = self.events.recv() => {
-                        if let Some(end) = self.tell(input, event) {
-                            return end;
-                        }
-                    }
-                    hashed = self.publishing.next() => {
-                        let told = self.publish_hashed(hashed).await;
-                        input.notify(&told);
-                    }
-                    Some(name) = self.changes.recv() => {
-                        if let Some(told) = self.publish_anew(&name) {
-                            input.notify(&told);
-                        }
-                    }
-                }
-            };
-            let command = match line {
-                Ok(line) => Command::parse(&line),
-                Err(InputEnd::End) => return ShellEnd::Left,
-                Err(InputEnd::Interrupted) => return ShellEnd::Interrupted,
-                Err(error @ InputEnd::BadLine(_)) => {
-                    self.output.complain(&error.to_string());
-                    continue;
-                }
-            };
-            let done = match command {
-                Ok(None) => Ok(()),
-                Ok(Some(Command::Quit)) => return ShellEnd::Left,
-                Ok(Some(command)) => self.execute(command).await,
-                Err(error) => {
-                    self.output.complain(&error.to_string());
-                    Ok(())
-                }
-            };
-            // Nobody reads what we say any more: there is nobody to go on for.
-            if done.is_err() {
-                return ShellEnd::Left;
-            }
+            let Err(end) = self.run_one(input).await else { continue };
+            return end;
         }
     }
 
-    /// Says what happened to the session.
-    fn tell(&self, input: &mut Input, event: Event) -> Option<ShellEnd> {
-        match event {
-            Event::LoggedIn | Event::LoginFailed(_) => None,
-            Event::Silent => {
-                input.notify("The server has gone silent; waiting for it to come back.");
-                None
+    /// Runs the next command.
+    async fn run_one(&mut self, input: &mut Input) -> Result<(), ShellEnd> {
+        input.ask_for_command();
+        let line = loop {
+            tokio::select! {
+                line = input.next_command() => break line,
+                noticed = self.background.next() => self.handle(noticed, input).await?,
             }
-            Event::Back => {
-                input.notify("The server is back; your files are on offer again.");
-                None
+        };
+        let command = match line {
+            Ok(line) => Command::parse(&line),
+            Err(InputEnd::End) => return Err(ShellEnd::Left),
+            Err(InputEnd::Interrupted) => return Err(ShellEnd::Interrupted),
+            Err(error @ InputEnd::BadLine(_)) => {
+                self.output.complain(&error.to_string());
+                return Ok(());
             }
-            Event::NotOffered(count, error) => {
-                input.notify(&format!(
-                    "{count} of your files could not be published again: {error}; try `pub` later."
-                ));
-                None
-            }
-            Event::Ended(refused) => {
-                input.notify(&format!("The server ended the session: {}", refused.sentence.as_str()));
-                if refused.code == RefusalCode::NOT_ENROLLED {
-                    input.notify(
-                        "This device is not enrolled any more: ask the admin, then `bittrickle join` again.",
-                    );
-                }
-                Some(ShellEnd::SessionEnded)
-            }
-        }
-    }
-
-    async fn execute(&mut self, command: Command) -> io::Result<()> {
+        };
         match command {
-            Command::Get(label) => self.get(&label).await,
-            Command::Publish(label) => self.publish(&label).await,
+            Ok(None) => Ok(()),
+            Ok(Some(command)) => self.execute(command, input).await,
+            Err(error) => {
+                self.output.complain(&error.to_string());
+                Ok(())
+            }
+        }
+    }
+
+    async fn handle(&mut self, noticed: Noticed, input: &mut Input) -> Result<(), ShellEnd> {
+        self.background.handle(noticed, &self.index, &self.shares, input).await
+    }
+
+    async fn execute(&mut self, command: Command, input: &mut Input) -> Result<(), ShellEnd> {
+        let told = match command {
+            Command::Get(label) => return self.get(&label, input).await,
+            Command::Publish(label) => return self.publish(&label, input).await,
+            Command::Quit => return Err(ShellEnd::Left),
             Command::Unpublish(label) => self.unpublish(&label).await,
             Command::Peers => match self.index.peers().await {
                 Ok(listing) => self.output.names(&listing),
@@ -182,8 +153,8 @@ impl Shell {
                 lines.iter().try_for_each(|line| self.output.say(line))
             }
             Command::Help => self.output.help(),
-            Command::Quit => Ok(()),
-        }
+        };
+        Ok(told?)
     }
 
     /// What a legacy server says is said as it is, where the original's client says it.
@@ -195,7 +166,7 @@ impl Shell {
         Ok(())
     }
 
-    async fn publish(&mut self, label: &str) -> io::Result<()> {
+    async fn publish(&mut self, label: &str, input: &mut Input) -> Result<(), ShellEnd> {
         let name = match FileName::new(label) {
             Ok(name) => name,
             Err(error) => {
@@ -203,17 +174,17 @@ impl Shell {
                 return Ok(());
             }
         };
-        match self.publishing.prepare(&name).await {
+        match self.background.publishing.prepare(&name).await {
             Ok(Prepared::Hashed(holding)) => {
-                self.publishing.stop(&name);
-                self.offer(&name, holding).await
+                self.background.publishing.stop(&name);
+                Ok(self.offer(&name, holding).await?)
             }
             Ok(Prepared::Hashing(holding)) => {
                 // It can be fetched while it is hashed; its root follows.
-                self.publishing.hash(&name, false);
-                self.offer(&name, holding).await
+                self.background.publishing.hash(&name, false);
+                Ok(self.offer(&name, holding).await?)
             }
-            Ok(Prepared::Folder) => self.publish_folder(&name).await,
+            Ok(Prepared::Folder) => self.publish_folder(&name, input).await,
             Err(error) => {
                 self.output.complain(&format!("can't publish {label}: {error}"));
                 Ok(())
@@ -222,34 +193,23 @@ impl Shell {
     }
 
     /// What is in a folder is known once all of it is hashed.
-    async fn publish_folder(&mut self, name: &FileName) -> io::Result<()> {
-        self.publishing.hash(name, true);
+    async fn publish_folder(&mut self, name: &FileName, input: &mut Input) -> Result<(), ShellEnd> {
+        self.background.publishing.hash(name, true);
         let hashed = loop {
-            let hashed = self.publishing.next().await;
-            if hashed.name == *name {
-                break hashed;
+            match self.background.next().await {
+                Noticed::Hashed(hashed) if hashed.name == *name => break hashed,
+                noticed => self.handle(noticed, input).await?,
             }
-            self.publish_hashed(hashed).await;
         };
         match hashed.result {
             Ok((holding, left_out)) => {
-                self.tell_left_out(&left_out);
-                self.offer(name, holding).await
+                left_out_lines(&left_out).iter().for_each(|line| self.output.complain(line));
+                Ok(self.offer(name, holding).await?)
             }
             Err(error) => {
                 self.output.complain(&format!("can't publish {}: {error}", name.as_str()));
                 Ok(())
             }
-        }
-    }
-
-    fn tell_left_out(&self, left_out: &[(String, LeftOut)]) {
-        const TOLD_MAX: usize = 20;
-        for (path, reason) in left_out.iter().take(TOLD_MAX) {
-            self.output.complain(&format!("left out: {path}: {reason}"));
-        }
-        if let Some(more) = left_out.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-            self.output.complain(&format!("left out as well: {more} more"));
         }
     }
 
@@ -261,49 +221,11 @@ impl Shell {
             Ok(()) => self.output.say(sentence::PUBLISHED),
             Err(error) => {
                 // The session takes back what it has no answer for; so nothing of this name is on offer now.
-                self.publishing.stop(name);
+                self.background.publishing.stop(name);
                 self.shares.remove(name);
                 self.fail(sentence::NOT_PUBLISHED, &error)
             }
         }
-    }
-
-    /// Something that was published before it was hashed has been hashed: the index learns its root.
-    async fn publish_hashed(&mut self, hashed: Hashed) -> String {
-        let name = hashed.name;
-        let text = name.as_str().to_owned();
-        let (holding, error) = match hashed.result {
-            Ok((holding, _)) => (Some(holding), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        if let Some(holding) = holding {
-            let (offer, content) = (holding.offer(&name), holding.content());
-            self.shares.add(&name, holding);
-            match self.index.publish(offer).await {
-                Ok(()) => {
-                    let root = content.root.map_or_else(String::new, |root| root.to_string());
-                    return format!("{text} is hashed: {root}");
-                }
-                Err(error) => {
-                    self.shares.remove(&name);
-                    return format!("{text} could not be published with its hash: {error}; `pub` it again");
-                }
-            }
-        }
-        self.shares.remove(&name);
-        // If the index can't be told, nobody is let have it all the same.
-        let _ = self.index.unpublish(&name).await;
-        format!("{text} is not shared any more: {}", error.unwrap_or_default())
-    }
-
-    /// A file isn't what it was when it was hashed: nothing of it is sent until it has been hashed again.
-    fn publish_anew(&mut self, name: &FileName) -> Option<String> {
-        let (_, holding) = self.shares.named(name.as_str())?;
-        if self.publishing.is_hashing(name) {
-            return None;
-        }
-        self.publishing.hash(name, holding.manifest.is_some());
-        Some(format!("{} has changed on disk; it is hashed and published anew", name.as_str()))
     }
 
     async fn unpublish(&mut self, label: &str) -> io::Result<()> {
@@ -316,7 +238,7 @@ impl Shell {
             return self.output.say(reason);
         }
         // Not served any more from now on, whatever the index says, and whether it says anything.
-        self.publishing.stop(&name);
+        self.background.publishing.stop(&name);
         self.shares.remove(&name);
         match self.index.unpublish(&name).await {
             Ok(()) => self.output.say(sentence::UNPUBLISHED),
@@ -341,17 +263,40 @@ impl Shell {
         }
     }
 
-    async fn get(&self, what: &str) -> io::Result<()> {
-        let device = self.connection.seal.as_ref().map(|seal| &seal.device);
-        let deadlines = Deadlines::default();
-        let getter =
-            Getter { index: &self.index, folder: &self.folder, shares: &self.shares, device, deadlines };
-        let mut show = ShowGet::new(self.output, what);
-        let result = getter.get(what, |happening| show.show(&happening)).await;
-        self.output.clear_progress();
+    /// A download may take hours: what happens meanwhile is handled as ever.
+    async fn get(&mut self, what: &str, input: &mut Input) -> Result<(), ShellEnd> {
+        let Self { index, folder, shares, background, output, connection } = self;
+        let device = connection.seal.as_ref().map(|seal| &seal.device);
+        let getter = Getter { index, folder, shares, device, deadlines: Deadlines::default() };
+        let mut show = ShowGet::new(*output, what);
+        let result = {
+            let mut getting = pin!(getter.get(what, |happening| show.show(&happening)));
+            loop {
+                tokio::select! {
+                    result = &mut getting => break result,
+                    noticed = background.next() => {
+                        output.clear_progress();
+                        // Threads of its own bring the content in, so that it goes on while the index is told something.
+                        background.handle(noticed, index, shares, input).await?;
+                    }
+                }
+            }
+        };
+        output.clear_progress();
         match result {
-            Ok(got) => show.got(&got),
-            Err(error) => show.failed(&error),
+            Ok(got) => Ok(show.got(&got)?),
+            Err(error) => Ok(show.failed(&error)?),
         }
     }
+}
+
+/// What of a folder isn't shared, and why, as far as anybody wants to read it.
+fn left_out_lines(left_out: &[(String, LeftOut)]) -> Vec<String> {
+    const TOLD_MAX: usize = 20;
+    let told = left_out.iter().take(TOLD_MAX);
+    let mut lines: Vec<String> = told.map(|(path, reason)| format!("left out: {path}: {reason}")).collect();
+    if let Some(more) = left_out.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+        lines.push(format!("left out as well: {more} more"));
+    }
+    lines
 }

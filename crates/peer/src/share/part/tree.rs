@@ -13,7 +13,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsE
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::share::folder::{FolderError, open_to_read};
+use crate::share::folder::{Folder, FolderError, open_to_read};
 
 /// A hidden folder of our own, in which the tree grows. Nobody but its user can look into it before it is complete.
 #[derive(Debug)]
@@ -39,17 +39,22 @@ const OPEN_FILES_MAX: usize = 16;
 
 impl Tree {
     /// Opens the tree, or begins it: all its folders and empty files are made.
-    pub(super) fn open(folder: &Dir, part_name: &str, manifest: &Arc<Manifest>) -> Result<Self, FolderError> {
+    pub(super) fn open(
+        folder: &Folder,
+        part_name: &str,
+        manifest: &Arc<Manifest>,
+    ) -> Result<Self, FolderError> {
         let mut builder = DirBuilder::new();
         builder.mode(0o700);
-        match folder.create_dir_with(part_name, &builder) {
+        match folder.dir().create_dir_with(part_name, &builder) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
             Ok(()) | Err(_) => {}
         }
-        let dir = folder.open_dir_nofollow(part_name)?;
-        refuse_same_names(&dir, manifest)?;
+        let dir = folder.dir().open_dir_nofollow(part_name)?;
         let sync = openat(&dir, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
         let sync = File::from(sync.map_err(io::Error::from)?);
+        folder.check_owner(part_name, &sync.metadata()?)?;
+        refuse_same_names(&dir, manifest)?;
         let tree = Self { dir, sync, manifest: Arc::clone(manifest), open: Mutex::default() };
         for entry in tree.manifest.entries() {
             match entry {
