@@ -276,13 +276,54 @@ fn one_search_looks_at_a_bounded_number_of_names() {
         (0..64).map(|i| format!("{i:02}{}", if i == 63 { "last" } else { "" })).collect();
     let files: Vec<(&str, u64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     world.publish(2_001, &files);
-    let mut found = world.search(2_000, "last");
+    let mut found = world.search(2_000, "st");
     let mut pages = 1;
     while let Some(next) = found.next {
         assert!(found.hits.is_empty(), "nothing there yet, and still a next");
-        found = world.search_after(2_000, "last", Some(next));
+        found = world.search_after(2_000, "st", Some(next));
         pages += 1;
     }
     assert_eq!(found.hits[..], [samples::hit("63last", Some(1), 1, 1)]);
     assert!((64 / 10..=64 / 8).contains(&pages), "{pages} pages");
+    // Three letters are looked up.
+    let found = world.search(2_000, "last");
+    assert_eq!((found.hits.len(), found.next), (1, None));
+}
+
+/// BT-2.7-1, BT-2.7-3, BT-2.7-4: whether names are looked up by their letters or gone through, the hits are the same, in their order.
+#[test]
+fn rare_texts_and_common_ones_find_the_same_names_as_a_look_at_each() {
+    let mut world = World::new();
+    world.log_in(2_000, "alice");
+    world.log_in(2_001, "bob");
+    let word = |number: usize| ["Linux", "RÉSUMÉ", "photo", "σίσυφος", "tar"][number % 5];
+    let names: Vec<String> = (0..600)
+        .map(|i| format!("{} {}-{}.{}", word(i * 7), i * 37 % 600, word(i / 5), ["txt", "iso"][i % 2]))
+        .collect();
+    let (gone, kept) = names.split_at(100);
+    for some in names.chunks(8) {
+        world.publish(2_001, &some.iter().map(|name| (name.as_str(), 1)).collect::<Vec<_>>());
+    }
+    for name in gone {
+        world.unpublish(2_001, &[name]);
+    }
+    for text in [
+        "x", "lin", "LINUX", "résumé", "ΣΊΣ", "-tar", "599", "59", ".iso", "photo 11", "nothing", "x-t",
+        "tar.",
+    ] {
+        let mut expected: Vec<&str> = (kept.iter().map(String::as_str))
+            .filter(|name| bittrickle_wire::fold(name).contains(&bittrickle_wire::fold(text)))
+            .collect();
+        expected.sort_unstable();
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = world.search_after(2_000, text, after);
+            found.extend(page.hits.iter().map(|hit| hit.name.as_str().to_owned()));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected, "{text}");
+    }
 }

@@ -13,6 +13,7 @@ mod publications;
 mod requests;
 mod search;
 mod sessions;
+mod trigrams;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,14 +1,17 @@
 //! Publications: which member claims which name, and which sessions offer what under it (BT-2.6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
 use bittrickle_wire::{Content, FileName, MemberName, fold};
+use slab::Slab;
 
 use super::contents::{Claim, Contents};
 use super::owners::Owners;
 use super::sessions::SessionId;
+use super::trigrams::Trigrams;
 
 /// One member's claim to have a file or a folder under a name.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(super) struct Entry {
     pub(super) folded: Box<str>,
     /// Its place in the order of first publications.
     pub(super) sequence: u64,
+    /// Its number in [`Publications::numbered`].
+    number: u32,
     pub(super) owners: Owners,
 }
 
@@ -50,6 +55,9 @@ pub(super) struct Publications {
     names: BTreeMap<Arc<FileName>, Entry>,
     by_member: BTreeMap<Arc<MemberName>, MembersNames>,
     by_sequence: BTreeMap<u64, Arc<FileName>>,
+    /// Names by small numbers, which are used again.
+    numbered: Slab<Arc<FileName>>,
+    trigrams: Trigrams,
     /// What the publications stand for. Each [`Publication::content`] and each [`Offering`] counts there once.
     contents: Contents,
     next_sequence: u64,
@@ -59,6 +67,11 @@ pub(super) struct Publications {
 impl Publications {
     pub(super) fn len(&self) -> usize {
         self.count
+    }
+
+    /// Names, each once, whoever publishes it.
+    pub(super) fn name_count(&self) -> usize {
+        self.names.len()
     }
 
     pub(super) fn count_of(&self, member: &MemberName) -> usize {
@@ -124,9 +137,12 @@ impl Publications {
     fn add_name(&mut self, name: FileName) -> Arc<FileName> {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let folded = fold(name.as_str()).into();
+        let folded: Box<str> = fold(name.as_str()).into();
         let name = Arc::new(name);
-        self.names.insert(Arc::clone(&name), Entry { folded, sequence, owners: Owners::None });
+        let number = self.numbered.insert(Arc::clone(&name));
+        let number = u32::try_from(number).expect("there are fewer names than publications");
+        self.trigrams.add(number, &folded);
+        self.names.insert(Arc::clone(&name), Entry { folded, sequence, number, owners: Owners::None });
         self.by_sequence.insert(sequence, Arc::clone(&name));
         name
     }
@@ -139,6 +155,8 @@ impl Publications {
         let sequence = entry.sequence;
         self.count -= 1;
         if entry.owners.is_empty() {
+            self.trigrams.remove(entry.number, &entry.folded);
+            self.numbered.remove(entry.number as usize);
             self.names.remove(&name);
             self.by_sequence.remove(&sequence);
         }
@@ -202,6 +220,23 @@ impl Publications {
         start: Option<&FileName>,
     ) -> impl Iterator<Item = (&Arc<FileName>, &Entry)> {
         self.names.range::<FileName, _>((start.map_or(Unbounded, Included), Unbounded))
+    }
+
+    /// The names that may contain all of these texts, from `start` on, that one included, in their order. `None` when the
+    /// texts are too short to say, or when there are more than `most`, not counting where they start.
+    pub(super) fn names_with<'a>(
+        &'a self,
+        texts: &[&str],
+        start: Option<&FileName>,
+        most: u64,
+    ) -> Option<impl Iterator<Item = (&'a Arc<FileName>, &'a Entry)> + use<'a>> {
+        let candidates = self.trigrams.candidates(texts, most)?;
+        let names = candidates.iter().map(|number| &self.numbered[number as usize]);
+        let names = names.filter(|name| start.is_none_or(|start| ***name >= *start));
+        // Few of them are looked at, mostly: they needn't all be put in order.
+        let mut names: BinaryHeap<_> = names.map(Reverse).collect();
+        let in_order = std::iter::from_fn(move || names.pop().map(|Reverse(name)| name));
+        Some(in_order.filter_map(|name| self.named(name)))
     }
 
     /// The name right before this one in their order.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 
-use bittrickle_wire::limits::FILE_BYTES_MAX;
+use bittrickle_wire::limits::{FILE_BYTES_MAX, PAGE_ENTRIES_MAX};
 use bittrickle_wire::messages::{Filter, Found, Hit, HitCursor, Search};
 use bittrickle_wire::page::PageBuilder;
 use bittrickle_wire::{Content, FileBytes, FileName, HexBytes, MemberName, Root, fold};
@@ -95,7 +95,18 @@ impl Index {
         if let Some(member) = &search.filter.member {
             return Box::new(self.publications.of_member_from(member, start));
         }
-        Box::new(self.publications.names_from(start))
+        let texts = [wanted.text.as_str(), wanted.extension.as_deref().unwrap_or_default()];
+        match self.publications.names_with(&texts, start, self.worth_ordering()) {
+            Some(names) => Box::new(names),
+            None => Box::new(self.publications.names_from(start)),
+        }
+    }
+
+    /// How many candidates are worth being put in order. With m of n names, going through all in their order finds a page after
+    /// a page's part of n / m names, and ordering the candidates looks at m.
+    fn worth_ordering(&self) -> u64 {
+        let (names, page) = (self.publications.name_count() as u64, PAGE_ENTRIES_MAX as u64);
+        (names * page).isqrt().min(self.limits.names_per_search as u64)
     }
 
     /// A cursor behind every content of the name before this one.
