@@ -4,6 +4,8 @@ use bittrickle_wire::legacy::GetRequest;
 use bittrickle_wire::limits::FILE_NAME_BYTES_MAX;
 use bittrickle_wire::{FileName, Sentence, escaped};
 
+use super::names::{FORBIDDEN, is_device, is_invisible};
+
 /// The bytes are a request, and a label that somebody else chose.
 pub fn legacy_get(data: &[u8]) {
     if let Ok(request) = GetRequest::decode(data) {
@@ -29,16 +31,11 @@ fn check_sanitized(label: &str) {
     let name = FileName::sanitized(label);
     let text = name.as_str();
     assert!((1..=FILE_NAME_BYTES_MAX).contains(&text.len()), "{} bytes", text.len());
-    assert!(!text.contains(['/', '\\', ':', '<', '>', '"', '|', '?', '*']), "{text:?}");
+    assert!(!text.contains(FORBIDDEN), "{text:?}");
     assert!(!text.chars().any(is_invisible), "{text:?}");
     assert!(!text.starts_with(['.', '-', '~']) && !text.ends_with('.'), "{text:?}");
     assert_eq!(text.trim(), text);
-    let stem = text.split('.').next().unwrap_or_default().trim_end().to_ascii_uppercase();
-    assert!(!DEVICES.contains(&stem.as_str()), "{text:?}");
-    let numbered = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
-    let mut digits = numbered.unwrap_or_default().chars();
-    let digit = digits.next().is_some_and(|first| "0123456789¹²³".contains(first));
-    assert!(!digit || digits.next().is_some(), "{text:?}");
+    assert!(!is_device(text), "{text:?}");
 
     assert_eq!(FileName::sanitized(text), name, "sanitized again, it stays as it is");
     if let Ok(acceptable) = FileName::new(label) {
@@ -55,24 +52,3 @@ fn check_shown(label: &str) {
     assert!(!escaped(label).to_string().chars().any(is_invisible));
     assert!(!Sentence::lossy(label).as_str().chars().any(is_invisible));
 }
-
-/// Written out from BT-2.1-2, not taken from the crate: its own table is what is tested.
-fn is_invisible(character: char) -> bool {
-    let ranges = [
-        0x00..=0x1f,
-        0x7f..=0x9f,
-        0xad..=0xad,
-        0x34f..=0x34f,
-        0x61c..=0x61c,
-        0x180e..=0x180e,
-        0x200b..=0x200f,
-        0x2028..=0x202e,
-        0x2060..=0x206f,
-        0xfeff..=0xfeff,
-        0xfff9..=0xfffb,
-        0xe0000..=0xe007f,
-    ];
-    ranges.iter().any(|range| range.contains(&u32::from(character)))
-}
-
-const DEVICES: [&str; 6] = ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"];

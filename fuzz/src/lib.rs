@@ -27,6 +27,7 @@ mod journal;
 mod legacy_get;
 mod legacy_json;
 mod manifest;
+mod names;
 mod outside;
 mod round_trip;
 mod seal_texts;

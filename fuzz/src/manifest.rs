@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use bittrickle_wire::EntryName;
 use bittrickle_wire::content::{Layout, Manifest, ManifestEntry};
+use bittrickle_wire::{EntryName, TextError};
+
+use super::names;
 
 const PIECE: u64 = 1 << 20;
 const BYTES_MAX: u64 = (1 << 53) - 1;
+const MANIFEST_BYTES_MAX: usize = 64 << 20;
+const ENTRIES_MAX: usize = 1_048_576;
 const PATH_BYTES_MAX: usize = 4_096;
 const DEPTH_MAX: usize = 64;
 
@@ -34,11 +38,29 @@ pub fn manifest(data: &[u8]) {
     assert_eq!(again.as_bytes(), data, "one folder has one manifest");
 
     let sizes: Vec<u64> = expected.iter().filter_map(|entry| Some(entry.file.as_ref()?.1)).collect();
-    let layout = Layout::of_manifest(&manifest).expect("a manifest has a layout");
-    assert_eq!((layout.files() as usize, layout.bytes()), (sizes.len(), sizes.iter().sum()));
-    assert_eq!(u64::from(layout.pieces()), sizes.iter().map(|bytes| bytes.div_ceil(PIECE)).sum::<u64>());
-    let several = sizes.iter().map(|bytes| bytes.div_ceil(PIECE)).filter(|pieces| *pieces > 1);
-    assert_eq!(u64::from(layout.outline_values()), several.sum::<u64>());
+    check_layout(&manifest, &sizes);
+}
+
+/// Where each file's pieces and values are, counted file by file (BT-3.1-4, BT-3.1-7).
+fn check_layout(manifest: &Manifest, sizes: &[u64]) {
+    let layout = Layout::of_manifest(manifest).expect("a manifest has a layout");
+    assert_eq!(manifest.files().map(|file| file.file_bytes.bytes()).collect::<Vec<_>>(), sizes);
+    let (mut bytes, mut pieces, mut values) = (0, 0, 0);
+    for (file, size) in (0..).zip(sizes) {
+        let file_pieces = u32::try_from(size.div_ceil(PIECE)).expect("a manifest has no more pieces");
+        let file_values = if file_pieces > 1 { file_pieces } else { 0 };
+        assert_eq!(layout.file_bytes(file), *size);
+        assert_eq!(layout.file_pieces(file), pieces..pieces + file_pieces);
+        assert_eq!(layout.outline_range(file), values..values + file_values);
+        if let Some(before_last) = file_pieces.checked_sub(1) {
+            let last = layout.piece(pieces + before_last);
+            let offset = u64::from(before_last) * PIECE;
+            assert_eq!((last.file, last.offset, u64::from(last.bytes)), (file, offset, size - offset));
+        }
+        (bytes, pieces, values) = (bytes + size, pieces + file_pieces, values + file_values);
+    }
+    assert_eq!((layout.bytes(), manifest.bytes().bytes()), (bytes, bytes));
+    assert_eq!((layout.pieces(), layout.outline_values()), (pieces, values));
 }
 
 fn entry(entry: ManifestEntry<'_>) -> Entry {
@@ -62,16 +84,20 @@ fn read(data: &[u8]) -> Option<Vec<Entry>> {
         .map(|(_, path)| path.as_slice())
         .collect();
     let has_parents = paths.iter().all(|path| (1..path.len()).all(|end| folders.contains(&path[..end])));
-    let has_names = entries.iter().all(|entry| {
-        let mut names = entry.path.split('/');
-        names.all(|name| EntryName::new(name).is_ok_and(|good| good.as_str() == name))
-    });
+    let has_names = entries.iter().all(|entry| entry.path.split('/').all(is_name));
     let is_shallow = paths.iter().all(|path| path.len() <= DEPTH_MAX);
     let sizes = || entries.iter().filter_map(|entry| Some(u128::from(entry.file.as_ref()?.1)));
+    let is_short = data.len() <= MANIFEST_BYTES_MAX && entries.len() <= ENTRIES_MAX;
     let is_small = sizes().all(|bytes| bytes <= u128::from(BYTES_MAX))
         && sizes().sum::<u128>() <= u128::from(BYTES_MAX)
         && sizes().map(|bytes| bytes.div_ceil(u128::from(PIECE))).sum::<u128>() <= u128::from(u32::MAX);
-    (is_ascending && has_parents && has_names && is_shallow && is_small).then_some(entries)
+    let is_manifest = is_ascending && has_parents && has_names && is_shallow && is_short && is_small;
+    is_manifest.then_some(entries)
+}
+
+/// The crate is asked for the normalization form alone: any other refusal of what is good here shows.
+fn is_name(name: &str) -> bool {
+    names::is_entry_name(name) && !matches!(EntryName::new(name), Err(TextError::NotNormalized))
 }
 
 fn fields(mut rest: &[u8]) -> Option<Vec<Entry>> {

@@ -191,7 +191,7 @@ fn claim(claimed: &mut PieceSet, body: &[u8]) -> bool {
         (first < end && end <= claimed.pieces()).then_some(first..end)
     };
     let Some(ranges) = ranges.iter().map(decode).collect::<Option<Vec<_>>>() else { return false };
-    if !rest.is_empty() {
+    if body.is_empty() || !rest.is_empty() {
         return false;
     }
     for range in ranges {
