@@ -102,11 +102,14 @@ impl Index {
         }
     }
 
-    /// How many candidates are worth being put in order. With m of n names, going through all in their order finds a page after
-    /// a page's part of n / m names, and ordering the candidates looks at m.
+    /// How many candidates are worth being put in order. With m of n names, going through all in their order finds a page
+    /// after a page's part of n / m names. That is cheaper for each name, by a factor of about eight; but it is worth nothing
+    /// where it takes more names than one request looks at.
     fn worth_ordering(&self) -> u64 {
         let (names, page) = (self.publications.name_count() as u64, PAGE_ENTRIES_MAX as u64);
-        (names * page).isqrt().min(self.limits.names_per_search as u64)
+        let most = self.limits.names_per_search as u64;
+        let cheaper = (names * page / 8).isqrt();
+        cheaper.max(names * page / most.max(1)).min(most)
     }
 
     /// A cursor behind every content of the name before this one.
