@@ -15,7 +15,8 @@ use super::{ALICE, BOB, MIB, SLOW, peer, rounds, taker, tree, wait_for_part, wri
 use crate::programs;
 
 /// BT-3.6-6, BT-3.5-6: somebody who can write to the target folder puts links in the place of whatever grows there, over and
-/// over. Nothing lands outside. `BITTRICKLE_SWAPS` says how many downloads it goes on for.
+/// over. Nothing lands outside. `BITTRICKLE_SWAPS` says how many downloads it goes on for: each sees some forty links, and
+/// with many more than there are now the peers have to wait for the index (BT-5.3-3).
 #[test]
 fn links_in_the_place_of_what_grows_lead_nowhere() {
     let rounds = rounds("BITTRICKLE_SWAPS", 300);
@@ -43,8 +44,11 @@ fn links_in_the_place_of_what_grows_lead_nowhere() {
     let before = tree(outside.path());
     // The index answers each device so often only; several take turns.
     let counts = std::thread::scope(|scope| {
-        let run = || swapped_downloads(peer(&server, BOB, &[]), rounds.div_ceil(TAKERS), outside.path());
-        let running: Vec<_> = (0..TAKERS).map(|_| scope.spawn(run)).collect();
+        // Joined one after the other: passwords that come at once count as tries until they have been checked.
+        let takers: Vec<Peer> = (0..TAKERS).map(|_| peer(&server, BOB, &[])).collect();
+        let (each, outside) = (rounds.div_ceil(TAKERS), outside.path());
+        let run = |taker| scope.spawn(move || swapped_downloads(taker, each, outside));
+        let running: Vec<_> = takers.into_iter().map(run).collect();
         running.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
     });
     let (fetched, swaps) = counts.into_iter().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1));
