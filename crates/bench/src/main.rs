@@ -1,11 +1,12 @@
 //! `bittrickle-bench`: what a message costs to write and to read, what the index costs beside a bare echo, what sealing
-//! costs, and what a transfer costs beside a bare one.
+//! costs, what a transfer costs beside a bare one, and what a search costs among millions of names.
 //!
 //! | module | what it measures |
 //! |---|---|
 //! | [`codec`] | nanoseconds a message, in both encodings, without a socket |
 //! | [`index`] | replies a second and CPU time of a real server, beside an echo of datagrams of the same sizes |
 //! | [`sealed`] | the same beside a server whose cipher does nothing; handshakes, returning devices, memory |
+//! | [`search`] | searches in an index of millions of names, in one process, and the memory of a name |
 //! | [`transfer`] | files and folders from peer to peer, beside bare TCP, `cp` and `b3sum`; swarms, memory |
 //!
 //! What they share: [`server`] and [`echo`], each a [`process`] of its own; [`people`] and their [`client`]s; the [`load`]
@@ -28,6 +29,7 @@ mod process;
 mod report;
 mod samples;
 mod sealed;
+mod search;
 mod server;
 mod transfer;
 mod voice;
@@ -40,6 +42,7 @@ use index::IndexError;
 use process::Role;
 use report::{Report, ReportError};
 use sealed::SealedError;
+use search::SearchError;
 use transfer::TransferError;
 
 /// BitTrickle's benchmarks. Build them with --release, and keep the machine quiet while they run.
@@ -58,6 +61,8 @@ enum Benchmark {
     Index(index::Options),
     /// What sealing costs: heartbeats, packets, handshakes, returning devices, memory
     Sealed(sealed::Options),
+    /// How long searches take among millions of names, and what memory a name takes
+    Search(search::Options),
     /// What a verified and sealed transfer costs beside bare TCP, `cp` and `b3sum`
     Transfer(transfer::Options),
 }
@@ -67,6 +72,7 @@ Example:
   cargo run --release -p bittrickle-bench -- codec
   cargo run --release -p bittrickle-bench -- index --seconds 5 --json
   cargo run --release -p bittrickle-bench -- sealed heartbeat memory
+  cargo run --release -p bittrickle-bench -- search --names 1000000
   cargo run --release -p bittrickle-bench -- transfer file-1gib folder
 
 A figure that has a floor is followed by it and by the ratio of the two: ratios can be compared
@@ -80,6 +86,8 @@ enum BenchError {
     Index(#[from] IndexError),
     #[error(transparent)]
     Sealed(#[from] SealedError),
+    #[error(transparent)]
+    Search(#[from] SearchError),
     #[error(transparent)]
     Transfer(#[from] TransferError),
     #[error("the operating system has no handler for signals: {0}")]
@@ -125,6 +133,7 @@ fn run(benchmark: Benchmark) -> Result<(), BenchError> {
             sealed::run(&options, &mut report)?;
             report.finish()?;
         }
+        Benchmark::Search(options) => search::run(&options)?,
         Benchmark::Transfer(options) => {
             interrupt::watch()?;
             let mut report = Report::to_stdout(options.json);

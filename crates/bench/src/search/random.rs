@@ -1,0 +1,90 @@
+//! Numbers that look random and are the same for the same seed, on every machine.
+
+/// Steele, Lea and Flood's SplitMix64: fast, and good enough for making things up.
+#[derive(Clone, Debug)]
+pub(super) struct Random(u64);
+
+impl Random {
+    /// The numbers of this seed.
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Other numbers for the same seed: `purpose` says what for.
+    pub(super) fn derived(seed: u64, purpose: u64) -> Self {
+        Self(Self(seed ^ purpose.wrapping_mul(0xa076_1d64_78bd_642f)).next())
+    }
+
+    /// 64 random bits.
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number below `end`, which isn't 0.
+    pub(super) fn below(&mut self, end: usize) -> usize {
+        let scaled = (u128::from(self.next()) * end as u128) >> 64;
+        usize::try_from(scaled).expect("it is below a usize")
+    }
+
+    /// A number from `first` to `last`, both included.
+    pub(super) fn between(&mut self, first: usize, last: usize) -> usize {
+        first + self.below(last - first + 1)
+    }
+
+    /// Yes, in so many of a hundred cases.
+    pub(super) fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+
+    /// A fraction from 0 on and below 1.
+    pub(super) fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// One of these, of which there is at least one.
+    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    /// One of these with their weights, of which there is at least one above 0.
+    pub(super) fn one_of_weighted<T: Copy>(&mut self, choices: &[(usize, T)]) -> T {
+        let total = choices.iter().map(|(weight, _)| weight).sum();
+        let mut rest = self.below(total);
+        for (weight, choice) in choices {
+            match rest.checked_sub(*weight) {
+                Some(less) => rest = less,
+                None => return *choice,
+            }
+        }
+        unreachable!("the number is below the sum of the weights")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers_within_their_bounds() {
+        let numbers = |seed| {
+            let mut random = Random::new(seed);
+            (0..1_000).map(|_| random.between(3, 12)).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+        assert!((3..=12).all(|number| numbers(1).contains(&number)), "each of them comes");
+        assert!(numbers(1).iter().all(|number| (3..=12).contains(number)), "and no other");
+    }
+
+    #[test]
+    fn weights_are_kept() {
+        let mut random = Random::new(1);
+        let mut count = [0; 3];
+        (0..10_000).for_each(|_| count[random.one_of_weighted(&[(90, 0), (0, 1), (10, 2)])] += 1);
+        assert!((8_800..9_200).contains(&count[0]), "{count:?}");
+        assert_eq!(count[1], 0);
+    }
+}
