@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bittrickle_server::index::{Caller, Index, Limits, Tickets};
 use bittrickle_wire::limits::PUBLISH_FILES_MAX;
@@ -13,7 +13,7 @@ use bittrickle_wire::{Encoding, FileBytes, FileName, Hex64, HexBytes, List, Memb
 
 use super::SearchError;
 use super::names::Names;
-use super::random::Random;
+use super::random::{Purpose, Random};
 use crate::people::{self, DEVICES_PER_MEMBER};
 
 /// An index with all its publications, and somebody who asks.
@@ -42,9 +42,6 @@ const NAMES_PER_MEMBER: usize = 1_000;
 /// Fewer members than these are no crowd.
 const MEMBERS_MIN: usize = 10;
 
-/// What the numbers made up here are for.
-const CONTENTS: u64 = 2;
-
 impl Crowd {
     /// Publishes the first `count` names of this seed; half of those who did are offline then.
     ///
@@ -69,7 +66,7 @@ impl Crowd {
 
     /// Only this function holds what makes the names up, so that its memory is free when it returns.
     fn publish_all(&mut self, seed: u64, count: usize, members: usize) -> Result<(), SearchError> {
-        let (mut names, mut random) = (Names::new(seed, count), Random::derived(seed, CONTENTS));
+        let (mut names, mut random) = (Names::new(seed, count), Random::new(seed, Purpose::Contents));
         for member in 0..members {
             let person = Person::numbered(member);
             expect_done(self.ask_as(&person, login(member)))?;
@@ -91,7 +88,7 @@ impl Crowd {
     ///
     /// # Errors
     /// The index refuses it.
-    pub(super) fn search(&mut self, search: Search) -> Result<(Found, std::time::Duration), SearchError> {
+    pub(super) fn search(&mut self, search: Search) -> Result<(Found, Duration), SearchError> {
         let (caller, request) = (self.asking.caller(), Request::Search(search));
         let start = Instant::now();
         let reply = self.index.handle(self.now, caller, Encoding::Bincode, request, &NoTickets);

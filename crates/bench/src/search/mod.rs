@@ -30,7 +30,7 @@ use crate::report::{Line, Report, ReportError};
 use crowd::Crowd;
 use names::Names;
 use queries::{Typed, Typing};
-use random::Random;
+use random::{Purpose, Random};
 use scan::Scan;
 use timing::{Times, WARM_UP, percentile};
 
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Measure nothing: print the names, one a line
+    /// Measure nothing: print the names,e a line
     #[arg(long, conflicts_with_all = ["json", "print_queries"])]
     print_names: bool,
 
@@ -85,9 +85,6 @@ const COMMON_WORDS: usize = 300;
 /// The last page that is looked at.
 const PAGES: usize = 10;
 
-/// What the numbers made up here are for.
-const PAGES_ORDER: u64 = 5;
-
 /// Measures everything, or prints what would be searched.
 ///
 /// # Errors
@@ -100,7 +97,8 @@ pub(crate) fn run(options: &Options) -> Result<(), SearchError> {
     if options.print_queries {
         let (_, sample) = Scan::new(seed, count);
         let mut typing = Typing::new(&sample, seed);
-        return print((0..options.queries).map(|_| typing.text()));
+        // Those that count: the first are the warm-up.
+        return print((0..WARM_UP + options.queries as usize).map(|_| typing.text()).skip(WARM_UP));
     }
     let mut report = Report::to_stdout(options.json);
     measure(count, options.queries as usize, seed, &mut report)?;
@@ -125,7 +123,7 @@ fn measure(count: usize, queries: usize, seed: u64, report: &mut Report) -> Resu
     report_group(&format!("{name}.short"), &times, Some(floor(&scan, &texts)), report)?;
 
     let pages = further_pages(&mut crowd)?;
-    let mut random = Random::derived(seed, PAGES_ORDER);
+    let mut random = Random::new(seed, Purpose::Pages);
     if pages.is_empty() {
         eprintln!("{name}.next: no word has a second page; more --names are needed");
         return Ok(());

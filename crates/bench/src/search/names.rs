@@ -6,7 +6,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 
 use bittrickle_wire::FileName;
 
-use super::random::Random;
+use super::random::{Purpose, Random};
 use super::shapes;
 use super::words::Vocabulary;
 
@@ -28,7 +28,7 @@ impl Names {
     /// The names of this seed, with room for `count` of them.
     pub(super) fn new(seed: u64, count: usize) -> Self {
         let seen = HashSet::with_capacity(count);
-        Self { random: Random::new(seed), vocabulary: Vocabulary::new(seed), seen }
+        Self { random: Random::new(seed, Purpose::Names), vocabulary: Vocabulary::new(seed), seen }
     }
 }
 

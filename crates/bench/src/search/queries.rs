@@ -5,7 +5,7 @@ use std::fmt;
 use bittrickle_wire::messages::{Filter, Search};
 use bittrickle_wire::{Extension, Query};
 
-use super::random::Random;
+use super::random::{Purpose, Random};
 
 /// One text to search for.
 #[derive(Clone, Debug)]
@@ -44,13 +44,10 @@ const AIMS: [(usize, Aim); 5] = [
 /// Shorter than these is no word that people look for.
 const WORD_LETTERS_MIN: usize = 3;
 
-/// What the numbers made up here are for.
-const TYPING: u64 = 3;
-
 impl<'a> Typing<'a> {
     /// Texts from these names, of which there is at least one.
     pub(super) fn new(names: &'a [String], seed: u64) -> Self {
-        Self { names, random: Random::derived(seed, TYPING) }
+        Self { names, random: Random::new(seed, Purpose::Typing) }
     }
 
     /// A text of three letters and more.
@@ -88,13 +85,12 @@ impl<'a> Typing<'a> {
     }
 
     fn word(&mut self) -> Option<String> {
-        let words = words(self.name());
+        let words = words(split(self.name()).0);
         (!words.is_empty()).then(|| self.random.one_of(&words).to_owned())
     }
 
     fn word_and_extension(&mut self) -> Typed {
-        let name = self.name();
-        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
+        let (stem, extension) = split(self.name());
         let words = words(stem);
         let text = if words.is_empty() { stem } else { self.random.one_of(&words) };
         Typed { text: text.to_owned(), extension: Extension::new(extension).ok() }
@@ -102,7 +98,7 @@ impl<'a> Typing<'a> {
 
     /// Two words of one name, in their order.
     fn two_words(&mut self) -> Option<String> {
-        let words = words(self.name());
+        let words = words(split(self.name()).0);
         if words.len() < 2 {
             return None;
         }
@@ -111,13 +107,10 @@ impl<'a> Typing<'a> {
         Some(format!("{} {}", words[first], words[second]))
     }
 
-    /// Two halves that aren't found together: of words that don't belong together, or with letters that never meet.
+    /// Two parts that aren't found together, or letters that never meet.
     fn nothing(&mut self) -> String {
-        let half = self.substring(4, 6);
-        if self.random.percent(50) {
-            return format!("{half}{}qx", self.substring(3, 4));
-        }
-        format!("{half}{}", self.substring(5, 6))
+        let (half, other) = (self.substring(4, 6), self.substring(4, 6));
+        if self.random.percent(50) { format!("{half}{other}") } else { format!("{half}qx") }
     }
 }
 
@@ -139,6 +132,11 @@ impl fmt::Display for Typed {
         f.write_str(&self.text)?;
         self.extension.as_ref().map_or(Ok(()), |extension| write!(f, "\t{}", extension.as_str()))
     }
+}
+
+/// What stands before the last dot, and what stands behind it.
+fn split(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or((name, ""))
 }
 
 /// What people would call the words of a name: letters in a row, without numbers.

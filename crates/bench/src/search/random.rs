@@ -4,15 +4,29 @@
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
-impl Random {
-    /// The numbers of this seed.
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
+/// What numbers are for: each purpose has its own, so that one more of these changes nothing for those.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// The shapes of names, and which words stand in them.
+    Names,
+    /// The words that are made up.
+    Words,
+    /// Sizes and roots.
+    Contents,
+    /// Which names texts are taken from.
+    Sample,
+    /// Texts.
+    Typing,
+    /// The order of further pages.
+    Pages,
+}
 
-    /// Other numbers for the same seed: `purpose` says what for.
-    pub(super) fn derived(seed: u64, purpose: u64) -> Self {
-        Self(Self(seed ^ purpose.wrapping_mul(0xa076_1d64_78bd_642f)).next())
+impl Random {
+    /// The numbers of this seed for this purpose.
+    pub(super) fn new(seed: u64, purpose: Purpose) -> Self {
+        let mut seeds = Self(seed);
+        (0..purpose as usize).for_each(|_| _ = seeds.next());
+        Self(seeds.next())
     }
 
     /// 64 random bits.
@@ -70,7 +84,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_numbers_within_their_bounds() {
         let numbers = |seed| {
-            let mut random = Random::new(seed);
+            let mut random = Random::new(seed, Purpose::Names);
             (0..1_000).map(|_| random.between(3, 12)).collect::<Vec<_>>()
         };
         assert_eq!(numbers(1), numbers(1));
@@ -81,7 +95,7 @@ mod tests {
 
     #[test]
     fn weights_are_kept() {
-        let mut random = Random::new(1);
+        let mut random = Random::new(1, Purpose::Names);
         let mut count = [0; 3];
         (0..10_000).for_each(|_| count[random.one_of_weighted(&[(90, 0), (0, 1), (10, 2)])] += 1);
         assert!((8_800..9_200).contains(&count[0]), "{count:?}");

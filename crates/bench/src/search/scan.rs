@@ -7,7 +7,7 @@ use memchr::{memchr, memmem};
 
 use super::names::Names;
 use super::queries::Typed;
-use super::random::Random;
+use super::random::{Purpose, Random};
 
 /// Every name as searches compare it, each with a line feed behind it.
 pub(super) struct Scan {
@@ -17,14 +17,11 @@ pub(super) struct Scan {
 /// Names from which texts are taken: enough that few texts come twice.
 const SAMPLE_NAMES: usize = 100_000;
 
-/// What the numbers made up here are for.
-const SAMPLE: u64 = 4;
-
 impl Scan {
     /// Makes up the first `count` names of this seed again. With them come some, as they are.
     pub(super) fn new(seed: u64, count: usize) -> (Self, Vec<String>) {
         let (mut folded, mut sample) = (Vec::new(), Vec::new());
-        let mut random = Random::derived(seed, SAMPLE);
+        let mut random = Random::new(seed, Purpose::Sample);
         for (number, name) in Names::new(seed, count).take(count).enumerate() {
             folded.extend_from_slice(fold(name.as_str()).as_bytes());
             folded.push(b'\n');

@@ -16,6 +16,8 @@ pub(super) struct Times {
     hits: usize,
     /// Pages without a hit.
     empty: usize,
+    /// Those of them that others follow: the index has looked at as many names as it does for one request.
+    unfinished: usize,
 }
 
 /// Searches before the first that counts.
@@ -37,6 +39,7 @@ impl Times {
             times.durations.push(duration);
             times.hits += found.hits.len();
             times.empty += usize::from(found.hits.is_empty());
+            times.unfinished += usize::from(found.hits.is_empty() && found.next.is_some());
             if times.slowest.as_ref().is_none_or(|(slowest, _)| duration > *slowest) {
                 times.slowest = Some((duration, asked));
             }
@@ -54,10 +57,13 @@ impl Times {
     pub(super) fn tell(&self, group: &str) {
         let Some((duration, search)) = &self.slowest else { return };
         let count = self.durations.len() as f64;
-        let (hits, empty) = (self.hits as f64 / count, self.empty as f64 / count * 100.0);
+        let [hits, empty, unfinished] =
+            [self.hits, self.empty, self.unfinished].map(|sum| sum as f64 / count);
         let [median, most] = [0.5, 0.99].map(|part| self.milliseconds(part) * 1e3);
+        eprintln!("{group}: p50 {median:.1} µs, p99 {most:.1} µs; {hits:.1} hits a page");
+        let (empty, unfinished) = (empty * 100.0, unfinished * 100.0);
         eprintln!(
-            "{group}: p50 {median:.1} µs, p99 {most:.1} µs; {hits:.1} hits a page, {empty:.1} % of the pages without"
+            "{group}: {empty:.1} % of the pages are empty, {unfinished:.1} % empty and not the last one"
         );
         let (text, filter) = (search.text.as_str(), &search.filter.extension);
         let filter = filter

@@ -1,7 +1,7 @@
 //! Words of which names are made: some hundreds that people know, then made-up ones that can be pronounced. The first ones
 //! come often and the last ones hardly ever, as in all languages (Zipf).
 
-use super::random::Random;
+use super::random::{Purpose, Random};
 
 /// All words, the frequent ones first.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ const VOCABULARY_WORDS: usize = 40_000;
 impl Vocabulary {
     /// The words of this seed. Those that people know are the same for all, in the same order.
     pub(super) fn new(seed: u64) -> Self {
-        let mut random = Random::derived(seed, 1);
+        let mut random = Random::new(seed, Purpose::Words);
         let mut words: Vec<Box<str>> = known().map(Box::from).collect();
         while words.len() < VOCABULARY_WORDS {
             words.push(made_up(&mut random).into());
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn the_first_words_come_often_and_the_last_ones_too() {
-        let (vocabulary, mut random) = (Vocabulary::new(1), Random::new(2));
+        let (vocabulary, mut random) = (Vocabulary::new(1), Random::new(2, Purpose::Names));
         let drawn: Vec<&str> = (0..100_000).map(|_| vocabulary.word(&mut random)).collect();
         let first = drawn.iter().filter(|word| **word == "the").count();
         let distinct: BTreeSet<_> = drawn.iter().collect();
