@@ -44,9 +44,9 @@ KIND_NAMES = {code: name for name, code in KINDS.items()}
 RAW_KINDS = ("Data", "Versions")  # BT-1.2-5
 OUTSIDE_KINDS = (*range(0x01, 0x10), *range(0x81, 0x90))  # BT-5.1-1
 
-FILTER = Struct(is_exact=TRUTH, extension=Optional(EXTENSION), bytes_min=Optional(SIZE), bytes_max=Optional(SIZE),
-                member=Optional(MEMBER_NAME), root_prefix=Optional(ROOT_PREFIX))
-HIT_CURSOR = Struct(name=FILE_NAME, content=CONTENT)
+FILTER = Struct(is_exact=TRUTH, is_prefix=TRUTH, is_online=TRUTH, extension=Optional(EXTENSION), bytes_min=Optional(SIZE),
+                bytes_max=Optional(SIZE), member=Optional(MEMBER_NAME), root_prefix=Optional(ROOT_PREFIX))
+HIT_CURSOR = Struct(number=NUMBER_32, content=Optional(CONTENT))
 SOURCE_CURSOR = Struct(member=MEMBER_NAME, address=SourceAddress())
 OFFER = Struct(name=FILE_NAME, file_bytes=SIZE, root=Optional(ROOT), is_folder=TRUTH)
 HIT = Struct(name=FILE_NAME, content=CONTENT, members=NUMBER_32, sources=NUMBER_32)
@@ -74,8 +74,8 @@ MESSAGES = {
     "Located": Struct(members=NUMBER_32, sources=ListOf(SOURCE, 8), next=Optional(SOURCE_CURSOR)),
     "ListPeers": Struct(after=Optional(MEMBER_NAME)),
     "Peers": Struct(members=ListOf(ENTRY, 64), next=Optional(MEMBER_NAME)),
-    "ListFiles": Struct(after=Optional(FILE_NAME)),
-    "Files": Struct(files=ListOf(OWN_FILE, 64), next=Optional(FILE_NAME)),
+    "ListFiles": Struct(after=Optional(NUMBER_32)),
+    "Files": Struct(files=ListOf(OWN_FILE, 64), next=Optional(NUMBER_32)),
     "Refused": Struct(code=NUMBER_16, sentence=SENTENCE),
     "Announce": Struct(roots=ListOf(ROOT, 16)),
     "Announced": Struct(),

@@ -24,8 +24,8 @@ from shares import Published, Share, StillChanging
 from tickets import MOST_MILLISECONDS, TicketGate, ticket_key
 from values import FILE_NAME, ProtocolError, Refusal
 
-NO_FILTER = {"is_exact": False, "extension": None, "bytes_min": None, "bytes_max": None, "member": None,
-             "root_prefix": None}
+NO_FILTER = {"is_exact": False, "is_prefix": False, "is_online": False, "extension": None, "bytes_min": None,
+             "bytes_max": None, "member": None, "root_prefix": None}
 HASH_AGAIN_SECONDS = 1.0
 RENEW_SECONDS = 60.0  # a ticket lasts for twice as long (BT-3.2-6)
 

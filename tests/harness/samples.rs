@@ -48,8 +48,11 @@ pub fn requests() -> Vec<(&'static str, Request)> {
         ("unpublish_most_names", unpublish(many_names)),
         ("search", search("Notes", None)),
         ("search_everything", search("", None)),
-        ("search_with_cursor", search("ü \"\\", Some(hit_cursor("mühle.txt", Some(65_536))))),
-        ("search_with_cursor_without_size", search(&"q".repeat(255), Some(hit_cursor("a", None)))),
+        ("search_with_cursor", search("ü \"\\", Some(hit_cursor(65_536, Some(65_536))))),
+        (
+            "search_with_cursor_without_content",
+            search(&"q".repeat(255), Some(HitCursor { number: 1, content: None })),
+        ),
         ("search_filtered", Request::Search(filtered())),
         (
             "publish_with_roots",
@@ -67,7 +70,7 @@ pub fn requests() -> Vec<(&'static str, Request)> {
         ("list_peers", Request::ListPeers(ListPeers { after: None })),
         ("list_peers_with_cursor", Request::ListPeers(ListPeers { after: Some(member("zoë\"\\")) })),
         ("list_files", Request::ListFiles(ListFiles { after: None })),
-        ("list_files_with_cursor", Request::ListFiles(ListFiles { after: Some(name("ß.txt")) })),
+        ("list_files_with_cursor", Request::ListFiles(ListFiles { after: Some(251) })),
     ]
 }
 
@@ -109,10 +112,10 @@ fn pages() -> Vec<(&'static str, Reply)> {
     ];
     let own = vec![own_file("a.txt", None, 0), own_file("日本語", Some(251), u32::MAX)];
     vec![
-        ("found_hashed", found(vec![hashed_hit("a.iso", 5, 0x10)], Some(hashed_cursor("a.iso", 5, 0x10)))),
+        ("found_hashed", found(vec![hashed_hit("a.iso", 5, 0x10)], Some(hashed_cursor(7, 5, 0x10)))),
         ("found_nothing", found(vec![], None)),
-        ("found_nothing_yet", found(vec![], Some(hit_cursor(&longest_name(), Some((1 << 53) - 1))))),
-        ("found", found(hits, Some(hit_cursor("ü", None)))),
+        ("found_nothing_yet", found(vec![], Some(hit_cursor(u32::MAX, Some((1 << 53) - 1))))),
+        ("found", found(hits, Some(hit_cursor(0, None)))),
         ("located_nothing", located(3, vec![], None)),
         ("located", located(2, vec![source("bob", "127.0.0.1:50000", Some(5), Some(access(0x10)))], None)),
         (
@@ -127,7 +130,7 @@ fn pages() -> Vec<(&'static str, Reply)> {
         ("peers", peers(vec![entry("bob", 1), entry("zoë", 16)], None)),
         ("peers_with_next", peers(entries, Some(member("m31")))),
         ("files_nothing", files(vec![], None)),
-        ("files", files(own, Some(name("日本語")))),
+        ("files", files(own, Some(u32::MAX))),
     ]
 }
 
@@ -267,8 +270,8 @@ pub fn hashed(bytes: u64, first: u8) -> Content {
     Content { file_bytes: Some(size(bytes)), root: Some(root(first)), is_folder: false }
 }
 
-fn hashed_cursor(text: &str, bytes: u64, first: u8) -> HitCursor {
-    HitCursor { name: name(text), content: hashed(bytes, first) }
+fn hashed_cursor(number: u32, bytes: u64, first: u8) -> HitCursor {
+    HitCursor { number, content: Some(hashed(bytes, first)) }
 }
 
 fn hashed_hit(text: &str, bytes: u64, first: u8) -> Hit {
@@ -279,13 +282,15 @@ fn hashed_hit(text: &str, bytes: u64, first: u8) -> Hit {
 fn filtered() -> Search {
     let filter = Filter {
         is_exact: true,
+        is_prefix: true,
+        is_online: true,
         extension: Some(must(Extension::new("tar.gz"))),
         bytes_min: Some(size(1)),
         bytes_max: Some(size((1 << 53) - 1)),
         member: Some(member("zoë")),
         root_prefix: Some(must("0123456789abcdef".parse::<RootPrefix>())),
     };
-    Search { text: must(Query::new("x")), filter, after: Some(hashed_cursor("a", 1, 2)) }
+    Search { text: must(Query::new("x")), filter, after: Some(hashed_cursor(0, 1, 2)) }
 }
 
 /// A request that offers these files.
@@ -314,8 +319,8 @@ pub fn locate(text: &str, after: Option<SourceCursor>) -> Request {
 
 /// A place in the order of hits.
 #[must_use]
-pub fn hit_cursor(text: &str, bytes: Option<u64>) -> HitCursor {
-    HitCursor { name: name(text), content: unhashed(bytes) }
+pub fn hit_cursor(number: u32, bytes: Option<u64>) -> HitCursor {
+    HitCursor { number, content: Some(unhashed(bytes)) }
 }
 
 /// A place in the order of sources.
@@ -373,7 +378,7 @@ fn peers(members: Vec<PeerEntry>, next: Option<MemberName>) -> Reply {
     Reply::Peers(Peers { members: list(members), next })
 }
 
-fn files(own: Vec<OwnFile>, next: Option<FileName>) -> Reply {
+fn files(own: Vec<OwnFile>, next: Option<u32>) -> Reply {
     Reply::Files(Files { files: list(own), next })
 }
 

@@ -159,7 +159,7 @@ fn located(address: &str, access: &str) -> String {
 #[test]
 fn pages_that_lead_back_are_no_answer() {
     let page = found("a", UNHASHED);
-    let next = format!(r#""next":{{"name":"a","content":{UNHASHED}}}"#);
+    let next = format!(r#""next":{{"number":1,"content":{UNHASHED}}}"#);
     let page = page.replace(r#""next":null"#, &next);
     let index = hostile(Kind::Search, (Kind::Found, page));
     let mut bob = bob(&index, &[]);

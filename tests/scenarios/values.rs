@@ -66,11 +66,12 @@ fn a_password_is_1_to_128_bytes_and_a_query_0_to_255_without_control_characters(
         )
     };
     let query = |text: &str| {
-        let search = json!({ "filter": { "is_exact": false }, "text": text });
+        let search =
+            json!({ "filter": { "is_exact": false, "is_prefix": false, "is_online": false }, "text": text });
         taken_by_all(
             Query::new(text).is_ok(),
             reads_json::<Search>(&search),
-            reads_bincode::<Search>(&[&text_bytes(text)[..], b"\0\0\0\0\0\0\0"]),
+            reads_bincode::<Search>(&[&text_bytes(text)[..], b"\0\0\0\0\0\0\0\0\0"]),
         )
     };
     assert!(query("") && !password(""));

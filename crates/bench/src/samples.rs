@@ -46,7 +46,7 @@ pub(crate) fn every_kind() -> Vec<Sample> {
 }
 
 fn requests() -> Vec<Sample> {
-    let cursor = HitCursor { name: catalog::name(14), content: catalog::content(14) };
+    let cursor = HitCursor { number: 1_414, content: Some(catalog::content(14)) };
     let source = SourceCursor { member: member(3), address: address(3) };
     let login = Login { transfer_port: TransferPort::new(40_001).expect("a high port") };
     let password = Password::new("correct horse battery").expect("a password");
@@ -71,13 +71,13 @@ fn requests() -> Vec<Sample> {
         request("search", Request::Search(search)),
         request("locate", Request::Locate(locate)),
         request("list_peers", Request::ListPeers(ListPeers { after: Some(member(20)) })),
-        request("list_files", Request::ListFiles(ListFiles { after: Some(catalog::name(20)) })),
+        request("list_files", Request::ListFiles(ListFiles { after: Some(2_020) })),
     ]
 }
 
 fn replies() -> Vec<Sample> {
     let boot_id = Hex64(0x9e37_79b9_7f4a_7c15);
-    let hit_cursor = HitCursor { name: catalog::name(11), content: catalog::content(11) };
+    let hit_cursor = HitCursor { number: 1_111, content: Some(catalog::content(11)) };
     let source_cursor = SourceCursor { member: member(7), address: address(7) };
     let clock_ms = 86_400_000;
     let logged_in = LoggedIn { boot_id, clock_ms, heartbeat_ms: 2_000, offline_after_ms: 7_000 };
@@ -97,7 +97,7 @@ fn replies() -> Vec<Sample> {
         reply("found", Reply::Found(Found { hits: page(hit), next: Some(hit_cursor) })),
         reply("located", Reply::Located(located)),
         reply("peers", Reply::Peers(Peers { members: page(peer), next: Some(member(20)) })),
-        reply("files", Reply::Files(Files { files: page(own_file), next: Some(catalog::name(12)) })),
+        reply("files", Reply::Files(Files { files: page(own_file), next: Some(1_212) })),
         reply("refused", Reply::Refused(refused)),
         Sample { name: "versions", carrier: Carrier::Datagram, message: Message::Versions(Versions::SPOKEN) },
     ]

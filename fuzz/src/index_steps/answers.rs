@@ -15,7 +15,7 @@ impl Model {
     /// Each name with each of its contents: how many have published it, and how many offer it under this name.
     pub(super) fn search(&self, asker: &MemberName, search: &Search) -> Answer {
         let filter = &search.filter;
-        let mut hits: BTreeMap<(&FileName, Content), (u32, u32)> = BTreeMap::new();
+        let mut hits: BTreeMap<(u32, Content), (&FileName, u32, u32)> = BTreeMap::new();
         for (name, owner) in self.publications.keys() {
             let is_looked_at = filter.member.as_ref().is_none_or(|member| member == owner);
             if owner == asker || !is_looked_at || !has_name(search, name) {
@@ -24,18 +24,24 @@ impl Model {
             for content in
                 self.contents(name, owner).into_iter().filter(|content| has_content(filter, content))
             {
-                let (members, sources) = hits.entry((name, content)).or_default();
+                let place = (self.number(name), content);
+                let (_, members, sources) = hits.entry(place).or_insert((name, 0, 0));
                 *members += 1;
                 *sources += count(self.sources(name, owner).filter(|(_, offered)| *offered == content));
             }
         }
-        let after = search.after.as_ref().map(|after| (&after.name, after.content));
-        let hits = hits.into_iter().filter(|(place, _)| after.is_none_or(|after| *place > after));
-        let hit = |((name, content), (members, sources)): ((&FileName, Content), (u32, u32))| {
+        let is_behind = |(number, content): (u32, Content)| {
+            search.after.is_none_or(|after| {
+                let is_more = after.content.is_none_or(|last| content > last);
+                number > after.number || (number == after.number && is_more)
+            })
+        };
+        let hits = hits.into_iter().filter(|(place, _)| is_behind(*place));
+        let hit = |((_, content), (name, members, sources)): ((u32, Content), (&FileName, u32, u32))| {
             let sources = content.root.map_or(sources, |root| count(self.swarm(asker, root)));
             Hit { name: name.clone(), content, members, sources }
         };
-        Answer::Hits(hits.map(hit).collect())
+        Answer::Hits(hits.map(hit).filter(|hit| !filter.is_online || hit.sources > 0).collect())
     }
 
     /// What sessions offer; while none does, what was published last (BT-2.6-7).
@@ -126,22 +132,29 @@ impl Model {
     }
 
     pub(super) fn list_files(&self, asker: &MemberName, list: &ListFiles) -> Answer {
-        let behind = |name: &FileName| list.after.as_ref().is_none_or(|after| name > after);
+        let behind = |name: &FileName| list.after.is_none_or(|after| self.number(name) > after);
         let own = self.publications.iter().filter(|((name, owner), _)| owner == asker && behind(name));
+        let mut own: Vec<_> = own.collect();
+        own.sort_by_key(|((name, _), _)| self.number(name));
         let file = |((name, owner), content): (&(FileName, MemberName), &Content)| OwnFile {
             name: name.clone(),
             content: *content,
             sources: count(self.sources(name, owner)),
         };
-        Answer::Files(own.map(file).collect())
+        Answer::Files(own.into_iter().map(file).collect())
     }
 }
 
 /// What a search says of names (BT-2.7-1, BT-2.7-5).
 fn has_name(search: &Search, name: &FileName) -> bool {
-    let Filter { is_exact, extension, .. } = &search.filter;
+    let Filter { is_exact, is_prefix, extension, .. } = &search.filter;
     let (text, folded) = (search.text.as_str(), fold(name.as_str()));
-    let has_text = if *is_exact { name.as_str() == text } else { folded.contains(&fold(text)) };
+    let starts = folded.starts_with(&fold(text));
+    let has_text = match (is_exact, is_prefix) {
+        (true, _) => name.as_str() == text && (starts || !is_prefix),
+        (false, true) => starts,
+        (false, false) => fold(text).split_whitespace().all(|word| folded.contains(word)),
+    };
     let ends = |extension: &str| folded.ends_with(&format!(".{}", fold(extension)));
     has_text && extension.as_ref().is_none_or(|extension| ends(extension.as_str()))
 }

@@ -49,8 +49,10 @@ pub(super) struct Model {
     pub(super) offers: BTreeMap<PublicKey, BTreeMap<FileName, Content>>,
     /// What each framed session has announced.
     pub(super) announced: BTreeMap<PublicKey, BTreeSet<Root>>,
-    /// Names that somebody has published, in the order in which somebody first did.
+    /// Names that somebody has published, in the order in which somebody first did, and so with rising numbers (BT-2.7-3).
     pub(super) first_published: Vec<FileName>,
+    numbers: BTreeMap<FileName, u32>,
+    next_number: u32,
 }
 
 pub(super) struct Session {
@@ -97,6 +99,8 @@ impl Model {
             offers: BTreeMap::new(),
             announced: BTreeMap::new(),
             first_published: Vec::new(),
+            numbers: BTreeMap::new(),
+            next_number: 0,
         }
     }
 
@@ -214,6 +218,8 @@ impl Model {
     pub(super) fn add(&mut self, name: FileName, member: &MemberName, content: Content) {
         if !self.first_published.contains(&name) {
             self.first_published.push(name.clone());
+            self.numbers.insert(name.clone(), self.next_number);
+            self.next_number += 1;
         }
         self.publications.insert((name, member.clone()), content);
     }
@@ -256,6 +262,11 @@ impl Model {
             };
             Some((session, content?))
         })
+    }
+
+    /// The number of a name that somebody has published.
+    pub(super) fn number(&self, name: &FileName) -> u32 {
+        self.numbers[name]
     }
 
     /// What a member has published under a name last.

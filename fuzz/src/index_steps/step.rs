@@ -102,7 +102,7 @@ impl Steps<'_> {
             3 => Request::Logout(Logout {}),
             4 => Request::Unpublish(self.unpublish()),
             5 => Request::ListPeers(ListPeers { after: self.optional().map(member) }),
-            6 => Request::ListFiles(ListFiles { after: self.optional().map(file_name) }),
+            6 => Request::ListFiles(ListFiles { after: self.optional().map(u32::from) }),
             7..=9 => Request::Search(self.search()),
             10 => {
                 let search = self.search();
@@ -149,8 +149,8 @@ impl Steps<'_> {
     fn search(&mut self) -> Search {
         let text = Query::new(choose(&QUERIES, self.byte())).expect("a short query");
         let after = self.optional().map(|name| {
-            let content = self.optional().map_or(Content::default(), content);
-            HitCursor { name: file_name(name), content }
+            let content = self.optional().map(content);
+            HitCursor { number: name.into(), content }
         });
         Search { text, filter: Filter::default(), after }
     }
@@ -162,14 +162,16 @@ impl Steps<'_> {
         let exact = argument(0x01);
         search.filter = Filter {
             is_exact: exact.is_some(),
+            is_prefix: what & 0x40 != 0,
+            is_online: what & 0x80 != 0,
             extension: argument(0x02).map(extension),
             bytes_min: argument(0x04).map(size),
             bytes_max: argument(0x08).map(size),
             member: argument(0x10).map(member),
             root_prefix: argument(0x20).map(root_prefix),
         };
-        // Bit 7 leaves the query as it is, which can't be a name, or one that nobody publishes.
-        if let Some(name) = exact.filter(|_| what & 0x80 == 0) {
+        // Bit 6 leaves the query as it is, which can't be a name, or one that nobody publishes.
+        if let Some(name) = exact.filter(|_| what & 0x40 == 0) {
             search.text = Query::new(file_name(name).as_str()).expect("no name needs a backslash");
         }
         search

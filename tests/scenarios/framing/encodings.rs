@@ -34,7 +34,7 @@ fn json_is_written_without_white_space_and_with_every_field() {
     let search = json(&Message::Request(samples::search("a", None)));
     assert_eq!(
         search,
-        r#"{"text":"a","filter":{"is_exact":false,"extension":null,"bytes_min":null,"bytes_max":null,"member":null,"root_prefix":null},"after":null}"#,
+        r#"{"text":"a","filter":{"is_exact":false,"is_prefix":false,"is_online":false,"extension":null,"bytes_min":null,"bytes_max":null,"member":null,"root_prefix":null},"after":null}"#,
         "a field that is absent is written as null"
     );
     for (name, message) in

@@ -97,22 +97,38 @@ fn a_search_finds_what_satisfies_all_its_conditions() {
     world.publish(2_002, &[("hashing.iso", 100)]);
     let extension = |text: &str| Some(Extension::new(text).unwrap());
     let iso = Filter { extension: extension("iso"), ..Filter::default() };
-    assert_eq!(names(&world.filtered(2_000, "", iso.clone())), ["disk.ISO", "hashing.iso", "other disk.iso"]);
+    assert_eq!(names(&world.filtered(2_000, "", iso.clone())), ["disk.ISO", "other disk.iso", "hashing.iso"]);
     let large = Filter { bytes_min: Some(samples::size(701)), ..iso.clone() };
     assert_eq!(names(&world.filtered(2_000, "", large)), ["other disk.iso"]);
     let small = Filter { bytes_max: Some(samples::size(700)), ..iso };
     assert_eq!(names(&world.filtered(2_000, "disk", small)), ["disk.ISO"]);
     let carols = Filter { member: Some(samples::member("carol")), ..Filter::default() };
-    assert_eq!(names(&world.filtered(2_000, "", carols)), ["hashing.iso", "other disk.iso"]);
+    assert_eq!(names(&world.filtered(2_000, "", carols.clone())), ["other disk.iso", "hashing.iso"]);
+    assert_eq!(names(&world.filtered(2_000, "disk", carols)), ["other disk.iso"]);
+    let nobodys = Filter { member: Some(samples::member("nobody")), ..Filter::default() };
+    assert_eq!(names(&world.filtered(2_000, "", nobodys)), Vec::<&str>::new());
     let exact = Filter { is_exact: true, ..Filter::default() };
     assert_eq!(names(&world.filtered(2_000, "disk.txt", exact.clone())), ["disk.txt"]);
     assert_eq!(names(&world.filtered(2_000, "disk", exact)), Vec::<&str>::new(), "no part of a name");
+    let prefix = Filter { is_prefix: true, ..Filter::default() };
+    assert_eq!(names(&world.filtered(2_000, "Disk.", prefix.clone())), ["disk.ISO", "disk.txt"]);
+    assert_eq!(names(&world.filtered(2_000, "H", prefix.clone())), ["hashing.iso"]);
+    assert_eq!(
+        names(&world.filtered(2_000, "isk", prefix)),
+        Vec::<&str>::new(),
+        "not in the middle of a name"
+    );
     for digits in [8, 12, 64] {
         let root = samples::root(0x30).to_string();
         let root_prefix: Option<RootPrefix> = Some(root[..digits].parse().unwrap());
         let by_root = Filter { root_prefix, ..Filter::default() };
         assert_eq!(names(&world.filtered(2_000, "", by_root)), ["other disk.iso"], "{digits} digits");
     }
+    world.log_out(2_002);
+    let online = Filter { is_online: true, ..Filter::default() };
+    assert_eq!(names(&world.filtered(2_000, "", online.clone())), ["disk.ISO", "disk.txt"]);
+    world.announce(2_001, &[0x30]);
+    assert_eq!(names(&world.filtered(2_000, "other", online)), ["other disk.iso"], "bob is downloading it");
     for wrong in ["1234567", "1234567G", "12345678A", &"a".repeat(65)] {
         assert!(wrong.parse::<RootPrefix>().is_err(), "{wrong}");
     }

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 
 use bittrickle_wire::FileName;
-use bittrickle_wire::messages::{
-    Files, Hit, HitCursor, ListFiles, Locate, Offer, OwnFile, Search, Unpublish,
-};
+use bittrickle_wire::messages::{Hit, Locate, Offer, OwnFile, Unpublish};
 use proptest::prelude::*;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -215,11 +213,9 @@ fn readers(name: &str) -> Vec<(&'static str, bool)> {
     let written = text_bytes(name);
     let behind = |front: &[u8], back: &[u8]| [front, &written, back].concat();
     let content = json!({ "file_bytes": 1, "root": null, "is_folder": false });
-    let filter = json!({ "is_exact": false });
     let offer = json!({ "name": name, "file_bytes": 1, "root": null, "is_folder": false });
     let target = format!("name:{name}");
     let target_bytes = text_bytes(&target);
-    let cursor = json!({ "name": name, "content": content });
     vec![
         ("Locate", reads_json::<Locate>(&json!({ "target": target }))),
         ("Locate", reads_bincode::<Locate>(&[&target_bytes, b"\0"])),
@@ -232,12 +228,7 @@ fn readers(name: &str) -> Vec<(&'static str, bool)> {
             reads_json::<Hit>(&json!({ "name": name, "content": content, "members": 1, "sources": 1 })),
         ),
         ("a hit", reads_bincode::<Hit>(&[&behind(b"", b"\0\0\0\x01\x01")])),
-        ("a hit cursor", reads_json::<HitCursor>(&cursor)),
-        ("a search", reads_json::<Search>(&json!({ "text": "", "filter": filter, "after": cursor }))),
-        ("a search", reads_bincode::<Search>(&[&behind(b"\0\0\0\0\0\0\0\x01", b"\0\0\0")])),
         ("an own file", reads_json::<OwnFile>(&json!({ "name": name, "content": content, "sources": 1 }))),
-        ("ListFiles", reads_bincode::<ListFiles>(&[&behind(b"\x01", b"")])),
-        ("Files", reads_json::<Files>(&json!({ "files": [], "next": name }))),
     ]
 }
 

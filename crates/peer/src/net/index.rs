@@ -1,5 +1,6 @@
 //! The index, whichever format it speaks: what the shell asks and what it gets.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 
 use bittrickle_wire::legacy::sentence;
@@ -39,6 +40,8 @@ pub struct ListedFile {
 pub struct Listing<T> {
     /// The entries.
     pub entries: Vec<T>,
+    /// Whether these are all there are.
+    pub is_complete: bool,
     /// Said instead, when there are none.
     pub empty: &'static str,
 }
@@ -70,6 +73,9 @@ pub enum IndexError {
     #[error("the server names a source that can't be one: {0}")]
     Source(#[from] bittrickle_wire::NumberError),
 }
+
+/// Most pages of hits that somebody is shown: more than a thousand nobody reads.
+const HIT_PAGES_MAX: usize = 16;
 
 /// Most pages of sources that are asked for.
 const SOURCE_PAGES_MAX: usize = 8;
@@ -127,52 +133,58 @@ impl Index {
                     Reply::Peers(page) => Ok((page.members.into_vec(), page.next)),
                     other => Err(other_answer(&other)),
                 };
-                let members = all_pages(usize::MAX, ask).await?;
+                let (members, _) = pages(usize::MAX, ask).await?;
                 members.into_iter().map(|entry| entry.name.as_str().to_owned()).collect()
             }
             Self::Legacy(index) => none_is_empty(index.peers().await, empty)?,
         };
-        Ok(Listing { entries, empty })
+        Ok(Listing { entries, is_complete: true, empty })
     }
 
-    /// The files that this member has published, or as many pages of them.
+    /// The files that this member has published, or as many pages of them, by name.
     ///
     /// # Errors
     /// The index refuses or doesn't answer.
     pub async fn files(&self, pages_max: usize) -> Result<Listing<ListedFile>, IndexError> {
         let empty = sentence::NO_FILES;
-        let entries = match self {
+        let (mut entries, mut is_complete) = (Vec::new(), true);
+        match self {
             Self::Framed(index) => {
                 let ask = async |after| match index.call(Request::ListFiles(ListFiles { after })).await? {
                     Reply::Files(page) => Ok((page.files.into_vec(), page.next)),
                     other => Err(other_answer(&other)),
                 };
-                let files = all_pages(pages_max, ask).await?;
-                files.into_iter().map(|file| listed(&file.name, file.content, file.sources)).collect()
+                let (files, is_all) = pages(pages_max, ask).await?;
+                entries.extend(files.iter().map(|file| listed(&file.name, file.content, file.sources)));
+                entries.sort_by(by_name);
+                is_complete = is_all;
             }
             Self::Legacy(index) => {
-                none_is_empty(index.files().await, empty)?.into_iter().map(only_name).collect()
+                entries.extend(none_is_empty(index.files().await, empty)?.into_iter().map(only_name));
             }
-        };
-        Ok(Listing { entries, empty })
+        }
+        Ok(Listing { entries, is_complete, empty })
     }
 
-    /// The files of others whose names contain a text.
+    /// The files of others whose names contain each word of a text, by name; the first thousand or so.
     ///
     /// # Errors
     /// The text can't be asked for; the index refuses or doesn't answer.
     pub async fn search(&self, text: &str, filter: &Filter) -> Result<Listing<ListedFile>, IndexError> {
         let empty = sentence::NOTHING_FOUND;
-        let entries = match self {
+        let (mut entries, mut is_complete) = (Vec::new(), true);
+        match self {
             Self::Framed(index) => {
-                let hits = search(index, &Query::new(text)?, filter, usize::MAX).await?;
-                hits.into_iter().map(|hit| listed(&hit.name, hit.content, hit.sources)).collect()
+                let (hits, is_all) = search(index, &Query::new(text)?, filter, HIT_PAGES_MAX).await?;
+                entries.extend(hits.iter().map(|hit| listed(&hit.name, hit.content, hit.sources)));
+                entries.sort_by(by_name);
+                is_complete = is_all;
             }
             Self::Legacy(index) => {
-                none_is_empty(index.search(text).await, empty)?.into_iter().map(only_name).collect()
+                entries.extend(none_is_empty(index.search(text).await, empty)?.into_iter().map(only_name));
             }
-        };
-        Ok(Listing { entries, empty })
+        }
+        Ok(Listing { entries, is_complete, empty })
     }
 
     /// Leaves the index, and returns once the sockets are closed.
@@ -196,13 +208,13 @@ impl IndexError {
     }
 }
 
-/// Hits of a search in frames, or as many pages of them.
+/// Hits of a search in frames, or as many pages of them, and whether they are all.
 pub(super) async fn search(
     index: &FramedIndex,
     text: &Query,
     filter: &Filter,
     pages_max: usize,
-) -> Result<Vec<Hit>, CallError> {
+) -> Result<(Vec<Hit>, bool), CallError> {
     let ask = async |after| {
         let search = Search { text: text.clone(), filter: filter.clone(), after };
         match index.call(Request::Search(search)).await? {
@@ -210,7 +222,7 @@ pub(super) async fn search(
             other => Err(other_answer(&other)),
         }
     };
-    all_pages(pages_max, ask).await
+    pages(pages_max, ask).await
 }
 
 /// Where a content can be fetched from: a few pages of sources, as some may just have gone.
@@ -241,24 +253,24 @@ pub(super) async fn locate_legacy(index: &LegacyIndex, label: &str) -> Result<So
 }
 
 /// Asks for page after page. Cursors only go forward (BT-2.5-2), so that no index can make its peers ask for ever.
-async fn all_pages<T, C: Clone + Ord>(
+async fn pages<T, C: Clone + Ord>(
     pages_max: usize,
     ask: impl AsyncFn(Option<C>) -> Result<(Vec<T>, Option<C>), CallError>,
-) -> Result<Vec<T>, CallError> {
+) -> Result<(Vec<T>, bool), CallError> {
     let mut entries = Vec::new();
     let mut after: Option<C> = None;
     for _ in 0..pages_max {
         let (page, next) = ask(after.clone()).await?;
         entries.extend(page);
         if next.is_none() {
-            break;
+            return Ok((entries, true));
         }
         if next <= after {
             return Err(CallError::BadAnswer("a page that leads back".to_owned()));
         }
         after = next;
     }
-    Ok(entries)
+    Ok((entries, false))
 }
 
 fn other_answer(reply: &Reply) -> CallError {
@@ -274,6 +286,10 @@ fn none_is_empty(
         Err(LegacyCallError::Failed(message)) if message == empty => Ok(Vec::new()),
         other => other,
     }
+}
+
+fn by_name(first: &ListedFile, second: &ListedFile) -> Ordering {
+    (&first.name, &first.content).cmp(&(&second.name, &second.content))
 }
 
 fn only_name(name: String) -> ListedFile {

@@ -57,7 +57,7 @@ pub const COMMANDS: [(&str, &str, &str, &str); 9] = [
     ("lpf", "files", "", "list the files that you have published"),
     ("pub", "share", "NAME", "publish a file or folder of your folder"),
     ("unp", "unshare", "NAME", "take a published file back"),
-    ("sch", "search", "TEXT", "find by a part of the name; also ext:iso min:1M max:4G by:MEMBER"),
+    ("sch", "search", "TEXT", "find by parts of the name; also ext:iso min:1M max:4G by:MEMBER online:yes"),
     ("status", "", "", "show the server, this device, and whether the session is sealed"),
     ("help", "?", "", "show this"),
     ("xit", "quit", "", "leave"),
@@ -91,7 +91,7 @@ impl Command {
 }
 
 impl SearchQuery {
-    /// Reads what follows `sch`: words of the form `ext:`, `min:`, `max:` and `by:` are conditions, the rest is the text.
+    /// Reads what follows `sch`: words of the form `ext:`, `min:`, `max:`, `by:` and `online:` are conditions, the rest is the text.
     fn parse(rest: &str) -> Result<Self, CommandError> {
         let (mut text, mut filter) = (Vec::new(), Filter::default());
         for word in rest.split(' ') {
@@ -110,6 +110,8 @@ impl SearchQuery {
                 Some(("by", value)) => {
                     filter.member = Some(MemberName::new(value).map_err(|_| wrong("a member's name"))?);
                 }
+                Some(("online", "yes")) => filter.is_online = true,
+                Some(("online", _)) => return Err(wrong("yes, for files that can be fetched now")),
                 Some(_) | None => text.push(word),
             }
         }
@@ -152,18 +154,26 @@ mod tests {
 
     #[test]
     fn a_search_takes_conditions_beside_its_text() {
-        let Ok(Some(Command::Search(query))) = Command::parse("sch my disk ext:.ISO min:700K max:4g by:al")
+        let Ok(Some(Command::Search(query))) =
+            Command::parse("sch my disk ext:.ISO min:700K max:4g by:al online:yes")
         else {
             panic!("a search")
         };
         assert_eq!(query.text, "my disk");
-        let Filter { extension, bytes_min, bytes_max, member, .. } = query.filter;
+        let Filter { is_online, extension, bytes_min, bytes_max, member, .. } = query.filter;
+        assert!(is_online);
         assert_eq!(extension.unwrap().as_str(), "ISO");
         assert_eq!((bytes_min.unwrap().bytes(), bytes_max.unwrap().bytes()), (700 << 10, 4 << 30));
         assert_eq!(member.unwrap().as_str(), "al");
-        for wrong in
-            ["sch min:", "sch max:1X", "sch min:+1", "sch min:99999999999T", "sch ext:a/b", "sch by:"]
-        {
+        for wrong in [
+            "sch min:",
+            "sch max:1X",
+            "sch min:+1",
+            "sch min:99999999999T",
+            "sch ext:a/b",
+            "sch by:",
+            "sch online:",
+        ] {
             assert!(matches!(Command::parse(wrong), Err(CommandError::Condition(..))), "{wrong}");
         }
     }

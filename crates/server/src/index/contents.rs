@@ -1,5 +1,5 @@
-//! Contents by their root: what they are called, who has published them, and which sessions have them (BT-2.7-7,
-//! BT-2.12).
+//! Contents that several stand for, by their root: what they are called, who has published them, and which sessions have
+//! them (BT-2.7-7, BT-2.12).
 //!
 //! A session that is over leaves here what it leaves in the publications: what it offered. Each entry counts what
 //! publications keep, and goes with the last of it, so that there are never more entries than publications have; what
@@ -9,14 +9,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
-use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
-use bittrickle_wire::{Content, FileName, HexBytes, MemberName, Root};
+use bittrickle_wire::{Content, HexBytes, MemberName, Root};
 
 use super::sessions::SessionId;
 
-/// All contents that have a root.
+/// All contents that have a root, but for those that a publication alone stands for.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     /// The names of each content, each with how many publications and offers give it to it.
@@ -29,7 +28,8 @@ pub(super) struct Contents {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim<'a> {
     pub(super) member: &'a Arc<MemberName>,
-    pub(super) name: &'a Arc<FileName>,
+    /// The number of the name.
+    pub(super) name: u32,
 }
 
 /// Somebody who has a content.
@@ -39,11 +39,11 @@ pub(super) struct Holder<'a> {
     /// The session that has it, which may be over. `None`: the member has published it last.
     pub(super) session: Option<SessionId>,
     /// What it offers it as, the lowest if it is several. `None`: it has only announced it.
-    pub(super) content: Option<&'a Content>,
+    pub(super) content: Option<Content>,
 }
 
-/// A name of a content. `None` is before all names.
-type Named = (Root, Option<Arc<FileName>>);
+/// The number of a content's name.
+type Named = (Root, u32);
 
 /// That somebody has a content. Each `None` is before all others.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -54,7 +54,7 @@ struct Holding {
     /// As in [`Holder`].
     session: Option<SessionId>,
     /// What it is offered as. `None`: it is announced.
-    content: Option<Arc<Content>>,
+    content: Option<Content>,
 }
 
 /// Roots that may share a prefix for their names to be looked up. More of them nobody has found by chance.
@@ -62,14 +62,14 @@ const ROOTS_MAX: usize = 4_096;
 
 impl Contents {
     /// The publication stands for this content: as what was published last, or as what a session offers.
-    pub(super) fn add(&mut self, claim: Claim<'_>, session: Option<SessionId>, content: &Arc<Content>) {
+    pub(super) fn add(&mut self, claim: Claim<'_>, session: Option<SessionId>, content: Content) {
         let Some((named, holding)) = entries(claim, session, content) else { return };
         *self.names.entry(named).or_default() += 1;
         *self.holdings.entry(holding).or_default() += 1;
     }
 
     /// It doesn't stand for it any more.
-    pub(super) fn remove(&mut self, claim: Claim<'_>, session: Option<SessionId>, content: &Arc<Content>) {
+    pub(super) fn remove(&mut self, claim: Claim<'_>, session: Option<SessionId>, content: Content) {
         let Some((named, holding)) = entries(claim, session, content) else { return };
         decrement(&mut self.names, &named);
         decrement(&mut self.holdings, &holding);
@@ -97,36 +97,41 @@ impl Contents {
         let mut rest = self.holdings.range(first..).peekable();
         iter::from_fn(move || {
             let (holding, _) = rest.next().filter(|(holding, _)| holding.root == root)?;
-            let mut content = holding.content.as_ref();
+            let mut content = holding.content;
             if content.is_none() {
                 // It may offer what it has announced; that is next then.
                 let offered = rest.next_if(|(next, _)| next.is_of_holder(holding));
-                content = offered.and_then(|(offered, _)| offered.content.as_ref());
+                content = offered.and_then(|(offered, _)| offered.content);
             }
             if rest.peek().is_some_and(|(next, _)| next.is_of_holder(holding)) {
                 // It offers the content as several, of which a member could invent a million.
                 rest = self.holdings.range(holding.behind_holder()..).peekable();
             }
             let member = holding.member.as_ref().expect("only where holdings begin there is none");
-            Some(Holder { member, session: holding.session, content: content.map(|content| &**content) })
+            Some(Holder { member, session: holding.session, content })
         })
     }
 
-    /// The names from `start` on of all contents whose root is between these two, in their order. `None` when there are
-    /// so many such roots that looking at all names is no worse.
+    /// Whether anybody stands for a content with this root.
+    pub(super) fn has(&self, root: Root) -> bool {
+        let holdings = Holding { root, member: None, session: None, content: None };
+        self.holdings.range(holdings..).next().is_some_and(|(holding, _)| holding.root == root)
+    }
+
+    /// The names from the number `start` on of all contents whose root is between these two, and besides those in `singles`,
+    /// by number. `None` when there are so many such roots that looking at all names is no worse.
     pub(super) fn names_between(
         &self,
         lowest: Root,
         highest: Root,
-        start: Option<&FileName>,
-    ) -> Option<impl Iterator<Item = &Arc<FileName>>> {
-        let start = start.map(|start| Arc::new(start.clone()));
-        // The next name of each root.
-        let mut heads = BTreeSet::new();
+        start: u32,
+        singles: impl Iterator<Item = u32>,
+    ) -> Option<impl Iterator<Item = u32>> {
+        // The next name of each root; of those in `singles` there is no other.
+        let mut heads: BTreeSet<(u32, Option<Root>)> = singles.map(|name| (name, None)).collect();
         let mut roots = iter::successors(self.root_from(lowest), |root| self.root_from(root_behind(*root)?));
         for root in roots.by_ref().take_while(|root| *root <= highest).take(ROOTS_MAX) {
-            let mut names = self.names.range((root, start.clone())..);
-            heads.extend(name_of(root, names.next()).map(|name| (name, root)));
+            heads.extend(self.name_from(root, start).map(|name| (name, Some(root))));
         }
         if roots.next().is_some_and(|root| root <= highest) {
             return None;
@@ -135,8 +140,10 @@ impl Contents {
         Some(iter::from_fn(move || {
             loop {
                 let (name, root) = heads.pop_first()?;
-                let behind = (Excluded((root, Some(Arc::clone(name)))), Unbounded);
-                heads.extend(name_of(root, self.names.range(behind).next()).map(|next| (next, root)));
+                if let Some(root) = root {
+                    let next = name.checked_add(1).and_then(|next| self.name_from(root, next));
+                    heads.extend(next.map(|next| (next, Some(root))));
+                }
                 if last.replace(name) != Some(name) {
                     return Some(name);
                 }
@@ -144,9 +151,14 @@ impl Contents {
         }))
     }
 
+    /// The first name from this number on of a content.
+    fn name_from(&self, root: Root, start: u32) -> Option<u32> {
+        self.names.range((root, start)..=(root, u32::MAX)).next().map(|((_, name), _)| *name)
+    }
+
     /// The lowest root that is known and not below this one.
     fn root_from(&self, root: Root) -> Option<Root> {
-        self.names.range((Included((root, None)), Unbounded)).next().map(|((root, _), _)| *root)
+        self.names.range((root, 0)..).next().map(|((root, _), _)| *root)
     }
 }
 
@@ -167,10 +179,10 @@ impl Holding {
 }
 
 /// What a publication that stands for a content adds. Nothing when it has no root.
-fn entries(claim: Claim<'_>, session: Option<SessionId>, content: &Arc<Content>) -> Option<(Named, Holding)> {
+fn entries(claim: Claim<'_>, session: Option<SessionId>, content: Content) -> Option<(Named, Holding)> {
     let root = content.root?;
-    let (member, content) = (Some(Arc::clone(claim.member)), Some(Arc::clone(content)));
-    Some(((root, Some(Arc::clone(claim.name))), Holding { root, member, session, content }))
+    let (member, content) = (Some(Arc::clone(claim.member)), Some(content));
+    Some(((root, claim.name), Holding { root, member, session, content }))
 }
 
 fn decrement<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
@@ -180,11 +192,6 @@ fn decrement<K: Ord>(counts: &mut BTreeMap<K, u32>, key: &K) {
             counts.remove(key);
         }
     }
-}
-
-/// The name in an entry, if it is one of this root.
-fn name_of<'a>(root: Root, entry: Option<(&'a Named, &u32)>) -> Option<&'a Arc<FileName>> {
-    entry.filter(|((of, _), _)| *of == root).and_then(|((_, name), _)| name.as_ref())
 }
 
 /// The root behind this one in their order.
@@ -201,7 +208,7 @@ mod tests {
 
     use bittrickle_wire::messages::{Announce, Login, Offer, Publish, Reply, Request, Unpublish};
     use bittrickle_wire::seal::{PublicKey, Ticket};
-    use bittrickle_wire::{Encoding, FileBytes, Hex64, List, Target, TransferPort};
+    use bittrickle_wire::{Encoding, FileBytes, FileName, Hex64, List, Target, TransferPort};
 
     use super::super::{Caller, Index, Limits, OFFLINE_AFTER, Tickets};
     use super::*;
@@ -254,19 +261,23 @@ mod tests {
         let mut index = Index::new(now, Hex64(1), Limits::default());
         log_in(&mut index, now, 1);
         publish(&mut index, now, 1, 1);
-        assert_eq!(entries(&index), (3, 4), "two contents, each published last and offered by one session");
+        assert_eq!(
+            entries(&index),
+            (2, 2),
+            "one content with two names; the other one is a publication's alone"
+        );
         let roots = List::new(vec![root(2), root(3), root(3)]).unwrap();
         ask(&mut index, now, 1, Request::Announce(Announce { roots }));
         assert_eq!(entries(&index), (3, 6));
         ask(&mut index, now, 1, Request::Announce(Announce { roots: List::new(vec![root(3)]).unwrap() }));
         assert_eq!(entries(&index), (3, 5));
         publish(&mut index, now, 1, 2);
-        assert_eq!(entries(&index), (3, 5), "nobody has the smaller ones any more");
+        assert_eq!(entries(&index), (2, 3), "nobody has the smaller ones any more");
         now += OFFLINE_AFTER + Duration::from_secs(1);
         log_in(&mut index, now, 2);
-        assert_eq!(entries(&index), (3, 4), "an announcement ends with its session");
+        assert_eq!(entries(&index), (2, 2), "an announcement ends with its session");
         publish(&mut index, now, 2, 2);
-        assert_eq!(entries(&index), (3, 4), "the session that is over has gone");
+        assert_eq!(entries(&index), (2, 2), "the session that is over has gone");
         let names = ["a", "b", "c", "d"].map(|name| FileName::new(name).unwrap()).to_vec();
         ask(&mut index, now, 2, Request::Unpublish(Unpublish { names: List::new(names).unwrap() }));
         assert_eq!(entries(&index), (0, 0));

@@ -8,7 +8,8 @@ use bittrickle_wire::legacy::{PeerReply, Reply, Request, RequestKind, sentence};
 use bittrickle_wire::{Content, FileName, MemberName, Password, SourceAddress};
 
 use super::Index;
-use super::publications::{Entry, Publication};
+use super::names::Entry;
+use super::publications::Publication;
 use super::sessions::{Session, Speaks};
 
 /// What follows from a request of the original's client.
@@ -129,9 +130,9 @@ impl Index {
         if self.publications.len() == 0 {
             return fail(sentence::NO_FILES);
         }
-        let own = self.publications.of_member_by_sequence(member);
-        let files = own.filter(|(_, publication)| !publication.content.is_folder);
-        Reply::files(sentence::FILES_LISTED, files.map(|(name, _)| name.as_str().to_owned()))
+        let own = self.publications.of_member_from(member, 0..);
+        let files = own.filter(|(_, _, publication)| !publication.content().is_folder);
+        Reply::files(sentence::FILES_LISTED, files.map(|(_, name, _)| name.as_str().to_owned()))
     }
 
     fn legacy_publish(&mut self, member: &Arc<MemberName>, name: Option<&str>) -> Reply {
@@ -142,13 +143,14 @@ impl Index {
         if self.refuse_too_many_publications(member, added).is_err() {
             return fail(sentence::NOT_PUBLISHED);
         }
-        self.publications.publish(member, name, Content::default());
+        let is_open = |id| self.sessions.is_open(id);
+        self.publications.publish(member, name, Content::default(), None, is_open);
         success(sentence::PUBLISHED)
     }
 
     fn legacy_unpublish(&mut self, member: &MemberName, name: Option<&str>) -> Reply {
         let name = name.and_then(|name| FileName::new(name).ok());
-        let Some(name) = name.filter(|name| self.publications.entry(name).is_some()) else {
+        let Some(name) = name.filter(|name| self.publications.named(name).is_some()) else {
             return fail(sentence::NOTHING_TO_UNPUBLISH);
         };
         if self.withdraw(member, &name) {
@@ -160,10 +162,10 @@ impl Index {
 
     fn legacy_search(&self, member: &MemberName, text: Option<&str>) -> Reply {
         let Some(text) = text else { return fail(sentence::NOTHING_FOUND) };
-        let names = self.publications.names_by_sequence().take(self.limits.names_per_search);
+        let names = self.publications.names().iter().take(self.limits.names_per_search);
         let mut found = names
-            .filter(|(name, entry)| name.as_str().contains(text) && of_others(entry, member).next().is_some())
-            .map(|(name, _)| name.as_str().to_owned())
+            .filter(|entry| entry.name.as_str().contains(text) && of_others(entry, member).next().is_some())
+            .map(|entry| entry.name.as_str().to_owned())
             .peekable();
         if found.peek().is_none() {
             return fail(sentence::NOTHING_FOUND);
@@ -173,7 +175,7 @@ impl Index {
 
     fn legacy_get(&self, member: &MemberName, name: Option<&str>) -> Reply {
         let name = name.and_then(|name| FileName::new(name).ok());
-        let Some(entry) = name.and_then(|name| self.publications.entry(&name)) else {
+        let Some((_, entry)) = name.and_then(|name| self.publications.named(&name)) else {
             return fail(sentence::FILE_NOT_FOUND);
         };
         let mut others = of_others(entry, member).peekable();
@@ -195,7 +197,7 @@ fn of_others<'a>(
     member: &'a MemberName,
 ) -> impl Iterator<Item = (&'a Arc<MemberName>, &'a Publication)> {
     let others = entry.owners.iter().filter(move |(owner, _)| ***owner != *member);
-    others.filter(|(_, publication)| !publication.content.is_folder)
+    others.filter(|(_, publication)| !publication.content().is_folder)
 }
 
 fn peer_reply(session: &Session) -> PeerReply {

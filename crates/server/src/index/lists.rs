@@ -25,13 +25,19 @@ impl Index {
 
     pub(super) fn list_files(&self, asker: &Asker, list: &ListFiles) -> Files {
         let mut page = PageBuilder::new(asker.encoding);
-        for (name, publication) in self.publications.of_member_after(&asker.member, list.after.as_ref()) {
+        let start = match list.after.map(|after| after.checked_add(1)) {
+            None => 0,
+            Some(Some(start)) => start,
+            Some(None) => return Files { files: page.finish(), next: None },
+        };
+        let mut last = None;
+        for (number, name, publication) in self.publications.of_member_from(&asker.member, start..) {
             let sources = u32::try_from(self.sources(&asker.member, publication).count()).unwrap_or(u32::MAX);
-            let file = OwnFile { name: FileName::clone(name), content: *publication.content, sources };
+            let file = OwnFile { name: FileName::clone(name), content: publication.content(), sources };
             if page.push(file).is_err() {
-                let next = page.last().map(|file: &OwnFile| file.name.clone());
-                return Files { files: page.finish(), next };
+                return Files { files: page.finish(), next: last };
             }
+            last = Some(number);
         }
         Files { files: page.finish(), next: None }
     }

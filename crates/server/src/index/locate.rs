@@ -70,23 +70,23 @@ impl Index {
         start: Option<&MemberName>,
     ) -> impl Iterator<Item = Origin<'a>> {
         let announced = Content { file_bytes: None, root: Some(root), is_folder: false };
-        let holders = self.publications.contents().holders(root, start);
+        let holders = self.publications.holders(root, start);
         holders.filter(|holder| *holder.member != asker.member).filter_map(move |holder| {
             let session = self.sessions.session(holder.session?)?;
-            Some(Origin { session, content: holder.content.copied().unwrap_or(announced) })
+            Some(Origin { session, content: holder.content.unwrap_or(announced) })
         })
     }
 
     /// How many sessions that is (BT-2.7-6).
     pub(super) fn swarm_size(&self, asker: &Asker, root: Root) -> usize {
-        let holders = self.publications.contents().holders(root, None).take(COUNTED_MAX);
+        let holders = self.publications.holders(root, None).take(COUNTED_MAX);
         let others = holders.filter(|holder| *holder.member != asker.member);
         others.filter(|holder| holder.session.is_some_and(|session| self.sessions.is_open(session))).count()
     }
 
     /// The other members who have published a content last, or offer it. Announcing it is neither (BT-2.12-2).
     fn members_with(&self, asker: &Asker, root: Root) -> usize {
-        let holders = self.publications.contents().holders(root, None).take(COUNTED_MAX);
+        let holders = self.publications.holders(root, None).take(COUNTED_MAX);
         let publishers = holders.filter(|holder| {
             let is_there = holder.session.is_none_or(|session| self.sessions.is_open(session));
             *holder.member != asker.member && holder.content.is_some() && is_there
@@ -101,8 +101,11 @@ impl Index {
         name: &FileName,
         start: Option<&'a MemberName>,
     ) -> impl Iterator<Item = Origin<'a>> {
-        let owners =
-            self.publications.entry(name).into_iter().flat_map(move |entry| entry.owners.range_from(start));
+        let owners = self
+            .publications
+            .named(name)
+            .into_iter()
+            .flat_map(move |(_, entry)| entry.owners.range_from(start));
         let others = owners.filter(|(owner, _)| **owner != asker.member);
         others.flat_map(|(owner, publication)| self.unhashed_of(owner, publication))
     }
@@ -118,10 +121,10 @@ impl Index {
 
     /// The other members who have published a name without a root last, or from whom it can be fetched so.
     fn members_with_unhashed(&self, asker: &Asker, name: &FileName) -> usize {
-        let owners = self.publications.entry(name).into_iter().flat_map(|entry| entry.owners.iter());
+        let owners = self.publications.named(name).into_iter().flat_map(|(_, entry)| entry.owners.iter());
         let publishers = owners.take(COUNTED_MAX).filter(|(owner, publication)| {
             let has_it = || self.unhashed_of(owner, publication).next().is_some();
-            **owner != asker.member && (publication.content.root.is_none() || has_it())
+            **owner != asker.member && (publication.content().root.is_none() || has_it())
         });
         publishers.count()
     }
@@ -132,12 +135,12 @@ impl Index {
         owner: &'a MemberName,
         publication: &'a Publication,
     ) -> impl Iterator<Item = Origin<'a>> {
-        let framed = publication.offered_by.iter().filter_map(|offering| {
+        let framed = publication.offerings().filter_map(|offering| {
             let session = self.sessions.session(offering.session)?;
-            Some(Origin { session, content: *offering.content })
+            Some(Origin { session, content: offering.content })
         });
         let legacy = self.sessions.legacy_of(owner);
-        framed.chain(legacy.map(|session| Origin { session, content: *publication.content }))
+        framed.chain(legacy.map(|session| Origin { session, content: publication.content() }))
     }
 }
 

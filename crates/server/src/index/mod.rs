@@ -4,15 +4,20 @@
 //! answer is exact at `now`: sessions whose time is over are gone before a request is looked at.
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
+mod candidates;
 mod contents;
 mod legacy;
 mod lists;
 mod locate;
+mod names;
+mod numbers;
 mod owners;
+mod packed;
 mod publications;
 mod requests;
 mod search;
 mod sessions;
+mod singles;
 mod trigrams;
 
 use std::net::SocketAddr;
@@ -141,7 +146,7 @@ impl Index {
     pub fn remove_member(&mut self, member: &MemberName) {
         self.close_member(member);
         let names: Vec<_> =
-            self.publications.of_member_by_sequence(member).map(|(name, _)| Arc::clone(name)).collect();
+            self.publications.of_member_from(member, 0..).map(|(_, name, _)| name.clone()).collect();
         names.iter().for_each(|name| drop(self.publications.unpublish(member, name)));
     }
 

@@ -16,7 +16,9 @@ pub(super) enum Owners {
     #[default]
     None,
     One(Arc<MemberName>, Publication),
-    Many(BTreeMap<Arc<MemberName>, Publication>),
+    /// In a box, so that the others take no room for a map.
+    #[expect(clippy::box_collection, reason = "a map takes three times the room")]
+    Many(Box<BTreeMap<Arc<MemberName>, Publication>>),
 }
 
 impl Owners {
@@ -53,7 +55,9 @@ impl Owners {
     pub(super) fn insert(&mut self, member: Arc<MemberName>, publication: Publication) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(member, publication),
-            Self::One(owner, first) => Self::Many(BTreeMap::from([(owner, first), (member, publication)])),
+            Self::One(owner, first) => {
+                Self::Many(Box::new(BTreeMap::from([(owner, first), (member, publication)])))
+            }
             Self::Many(mut all) => {
                 all.insert(member, publication);
                 Self::Many(all)

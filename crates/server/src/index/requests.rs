@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{
-    Announce, Announced, HeartbeatReply, LoggedIn, LoggedOut, Login, Publish, Published, RefusalCode,
-    Refused, Reply, Request, Unpublish, Unpublished,
+    Announce, Announced, HeartbeatReply, LoggedIn, LoggedOut, Login, Offer, Publish, Published, RefusalCode,
+    Refused, Reply, Request, Unpublish, Unpublished, offer_digest,
 };
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, SourceAddress};
+use bittrickle_wire::{Content, Encoding, FileBytes, FileName, Hex64, MemberName, SourceAddress};
 
 use super::publications::Offering;
 use super::sessions::{Session, SessionId, Speaks};
@@ -168,12 +168,18 @@ impl Index {
         let added = names.into_iter().filter(|name| !self.publications.is_owner(&asker.member, name)).count();
         self.refuse_too_many_publications(&asker.member, added)?;
         for offer in publish.files.into_vec() {
-            let content = offer.content();
-            let name = self.publications.publish(&asker.member, offer.name, content);
+            let (content, digest) = (offer.content(), offer_digest(&offer));
             let is_open = |id| self.sessions.is_open(id);
-            let before = self.publications.add_offer(&asker.member, &name, asker.session, is_open);
+            let published = self.publications.publish(
+                &asker.member,
+                offer.name.clone(),
+                content,
+                Some(asker.session),
+                is_open,
+            );
+            let before = published.before.map(|before| digest_of(&offer.name, before));
             let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
-            session.add_offer(&name, before.as_deref(), &content);
+            session.add_offer(published.name, before, digest);
         }
         let session = self.sessions.session(asker.session).expect("the asker has just been found");
         Ok(Reply::Published(Published { offered: session.offered() }))
@@ -200,8 +206,9 @@ impl Index {
         for name in unpublish.names.iter() {
             let is_open = |id| self.sessions.is_open(id);
             let (before, others) = self.publications.end_offer(&asker.member, name, asker.session, is_open);
-            if let (Some(before), Some(session)) = (before, self.sessions.session_mut(asker.session)) {
-                session.remove_offer(name, &before);
+            let session = self.sessions.session_mut(asker.session);
+            if let (Some((number, content)), Some(session)) = (before, session) {
+                session.remove_offer(number, digest_of(name, content));
             }
             if !others {
                 self.withdraw(&asker.member, name);
@@ -212,10 +219,10 @@ impl Index {
 
     /// Withdraws a member's publication from every session that offers it. Says whether there was one.
     pub(super) fn withdraw(&mut self, member: &MemberName, name: &FileName) -> bool {
-        let Some(publication) = self.publications.unpublish(member, name) else { return false };
-        for Offering { session, content } in publication.offered_by {
+        let Some(withdrawn) = self.publications.unpublish(member, name) else { return false };
+        for Offering { session, content } in withdrawn.offerings {
             if let Some(session) = self.sessions.session_mut(session) {
-                session.remove_offer(name, &content);
+                session.remove_offer(withdrawn.name, digest_of(name, content));
             }
         }
         true
@@ -226,18 +233,24 @@ impl Index {
         let roots = announce.roots.into_vec();
         let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
         let before = session.announce(roots.clone());
-        let contents = self.publications.contents_mut();
-        contents.end_announcements(&before, &asker.member, asker.session);
-        contents.announce(&roots, &asker.member, asker.session);
+        self.publications.end_announcements(&before, &asker.member, asker.session);
+        self.publications.announce(&roots, &asker.member, asker.session);
         Reply::Announced(Announced {})
     }
 
     /// Ends a session. What it has announced goes with it.
     pub(super) fn close(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.close(id) {
-            self.publications.contents_mut().end_announcements(session.announced(), &session.member, id);
+            self.publications.end_announcements(session.announced(), &session.member, id);
         }
     }
+}
+
+/// What an offer adds to its session's digest (BT-2.4-3).
+fn digest_of(name: &FileName, content: Content) -> u64 {
+    let Content { file_bytes, root, is_folder } = content;
+    let file_bytes = file_bytes.unwrap_or(FileBytes::ZERO);
+    offer_digest(&Offer { name: name.clone(), file_bytes, root, is_folder })
 }
 
 fn milliseconds(duration: Duration) -> u32 {

@@ -1,22 +1,26 @@
-//! Search: names that contain a text, and what stands behind them (BT-2.7).
+//! Search: names that contain some words, and what stands behind them (BT-2.7).
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::Arc;
 
-use bittrickle_wire::limits::{FILE_BYTES_MAX, PAGE_ENTRIES_MAX};
 use bittrickle_wire::messages::{Filter, Found, Hit, HitCursor, Search};
 use bittrickle_wire::page::PageBuilder;
-use bittrickle_wire::{Content, FileBytes, FileName, HexBytes, MemberName, Root, fold};
+use bittrickle_wire::{Content, FileName, MemberName, Root, fold};
+use roaring::RoaringBitmap;
 
 use super::Index;
+use super::candidates::Postings;
+use super::names::Entry;
 use super::owners::Owners;
-use super::publications::{Entry, Publication};
+use super::publications::Publication;
 use super::requests::Asker;
 
 /// What is looked for, prepared for many names.
 struct Wanted<'a> {
-    text: String,
+    /// All are in the name.
+    words: Vec<String>,
+    /// What it begins with.
+    prefix: Option<String>,
     /// With its dot.
     extension: Option<String>,
     /// The lowest and the highest root.
@@ -32,91 +36,105 @@ struct Standing {
     sessions: usize,
 }
 
-type Names<'a> = Box<dyn Iterator<Item = (&'a Arc<FileName>, &'a Entry)> + 'a>;
-
 impl Index {
     pub(super) fn search(&self, asker: &Asker, search: &Search) -> Found {
         let wanted = Wanted::new(search);
-        let start = search.after.as_ref().map(|after| &after.name);
+        let short = self.names_with_short_words(&wanted);
+        let start = search.after.map_or(0, |after| after.number);
         // One content may stand behind every name of a page: the empty one often does.
         let mut counted = BTreeMap::new();
         let mut page = PageBuilder::new(asker.encoding);
+        let mut folded = String::new();
         let mut looked_at = 0;
-        for (name, entry) in self.candidates(search, &wanted, start) {
+        for number in self.candidates(search, &wanted, &short, start) {
+            let behind = search.after.filter(|after| after.number == number).and_then(|after| after.content);
+            let mut place = HitCursor { number, content: behind };
             // The name at which the page before ended has been counted there.
-            looked_at += usize::from(Some(&**name) != start);
+            looked_at += usize::from(behind.is_none());
             if looked_at > self.limits.names_per_search {
-                // Only an empty page is sure to have room for a cursor at whatever name comes next.
-                let next =
-                    if page.is_empty() { self.cursor_before(name) } else { page.last().map(cursor_at) };
-                return Found { hits: page.finish(), next };
+                return Found { hits: page.finish(), next: Some(place) };
             }
-            if !wanted.has_name(entry) {
+            let entry = self.publications.names().entry(number);
+            let Some(entry) = entry.filter(|entry| wanted.has_name(&entry.name, &mut folded)) else {
                 continue;
-            }
-            let after = search.after.as_ref().filter(|after| after.name == **name);
-            let contents = self.contents_of(asker, entry, &wanted);
-            let behind = (after.map_or(Unbounded, |after| Excluded(after.content)), Unbounded);
-            for (content, standing) in contents.range(behind) {
-                let sources = match content.root {
-                    Some(root) => *counted.entry(root).or_insert_with(|| self.swarm_size(asker, root)),
-                    None => standing.sessions,
-                };
-                let sources = u32::try_from(sources).unwrap_or(u32::MAX);
-                let (name, members) = (FileName::clone(name), standing.members);
-                if page.push(Hit { name, content: *content, members, sources }).is_err() {
-                    let next = page.last().map(cursor_at);
-                    return Found { hits: page.finish(), next };
+            };
+            for hit in self.hits(asker, entry, &wanted, behind, &mut counted) {
+                let content = Some(hit.content);
+                if page.push(hit).is_err() {
+                    return Found { hits: page.finish(), next: Some(place) };
                 }
+                place.content = content;
             }
         }
         Found { hits: page.finish(), next: None }
     }
 
-    /// The names that are looked at, from `start` on, in their order: looked up where that can be (BT-2.7-7).
+    /// The hits under one name, behind one of its contents.
+    fn hits(
+        &self,
+        asker: &Asker,
+        entry: &Entry,
+        wanted: &Wanted<'_>,
+        behind: Option<Content>,
+        counted: &mut BTreeMap<Root, usize>,
+    ) -> impl Iterator<Item = Hit> {
+        let contents = self.contents_of(asker, entry, wanted);
+        let behind = (behind.map_or(Unbounded, Excluded), Unbounded);
+        contents
+            .range(behind)
+            .filter_map(|(content, standing)| {
+                let sources = match content.root {
+                    Some(root) => *counted.entry(root).or_insert_with(|| self.swarm_size(asker, root)),
+                    None => standing.sessions,
+                };
+                let sources = u32::try_from(sources).unwrap_or(u32::MAX);
+                let hit =
+                    Hit { name: entry.name.clone(), content: *content, members: standing.members, sources };
+                (sources > 0 || !wanted.filter.is_online).then_some(hit)
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+
+    /// The numbers of the names that are looked at, from `start` on, in their order: looked up where that can be (BT-2.7-7).
     fn candidates<'a>(
         &'a self,
-        search: &'a Search,
+        search: &Search,
         wanted: &Wanted<'_>,
-        start: Option<&'a FileName>,
-    ) -> Names<'a> {
+        short: &'a [RoaringBitmap],
+        start: u32,
+    ) -> Box<dyn Iterator<Item = u32> + 'a> {
         if search.filter.is_exact {
             let name = FileName::new(search.text.as_str()).ok();
-            let found = name.and_then(|name| self.publications.named(&name));
-            let behind = move |name: &FileName| start.is_none_or(|start| *name >= *start);
-            return Box::new(found.into_iter().filter(move |(name, _)| behind(name)));
+            let number = name.and_then(|name| self.publications.names().number(&name));
+            return Box::new(number.into_iter().filter(move |number| *number >= start));
         }
-        if let Some((lowest, highest)) = wanted.roots {
-            let names = self.publications.contents().names_between(lowest, highest, start);
-            if let Some(names) = names {
-                return Box::new(names.filter_map(|name| self.publications.named(name)));
-            }
+        if let Some((lowest, highest)) = wanted.roots
+            && let Some(names) = self.publications.names_between(lowest, highest, start..)
+        {
+            return Box::new(names);
         }
+        let trigrams = self.publications.names().trigrams();
+        let mut postings = Postings::default();
+        wanted.words.iter().chain(&wanted.prefix).for_each(|text| postings.contain(trigrams, text));
+        wanted.extension.iter().for_each(|extension| postings.end_with(trigrams, extension));
+        short.iter().for_each(|names| postings.are_among(Some(names)));
         if let Some(member) = &search.filter.member {
-            return Box::new(self.publications.of_member_from(member, start));
+            postings.are_among(self.publications.of_member(member));
         }
-        let texts = [wanted.text.as_str(), wanted.extension.as_deref().unwrap_or_default()];
-        match self.publications.names_with(&texts, start, self.worth_ordering()) {
-            Some(names) => Box::new(names),
-            None => Box::new(self.publications.names_from(start)),
+        if postings.is_empty() {
+            return Box::new(self.publications.names().numbers_from(start..));
         }
+        Box::new(postings.candidates(start).into_iter().flatten())
     }
 
-    /// How many candidates are worth being put in order. With m of n names, going through all in their order finds a page
-    /// after a page's part of n / m names. That is cheaper for each name, by a factor of about eight; but it is worth nothing
-    /// where it takes more names than one request looks at.
-    fn worth_ordering(&self) -> u64 {
-        let (names, page) = (self.publications.name_count() as u64, PAGE_ENTRIES_MAX as u64);
+    /// The names that contain each word of one or two characters, of those words for which they are few. Common ones stand
+    /// in so many names that a page of them is soon found.
+    fn names_with_short_words(&self, wanted: &Wanted<'_>) -> Vec<RoaringBitmap> {
         let most = self.limits.names_per_search as u64;
-        let cheaper = (names * page / 8).isqrt();
-        cheaper.max(names * page / most.max(1)).min(most)
-    }
-
-    /// A cursor behind every content of the name before this one.
-    fn cursor_before(&self, name: &FileName) -> Option<HitCursor> {
-        let name = self.publications.name_before(name)?.clone();
-        let (file_bytes, root) = (FileBytes::new(FILE_BYTES_MAX).ok(), Some(Root(HexBytes([u8::MAX; 32]))));
-        Some(HitCursor { name, content: Content { file_bytes, root, is_folder: true } })
+        let texts = wanted.words.iter().chain(&wanted.prefix).map(|text| text.chars().collect::<Vec<_>>());
+        let short = texts.filter(|text| (1..=2).contains(&text.len()));
+        short.filter_map(|text| self.publications.names().trigrams().few_with(&text, most)).collect()
     }
 
     /// What others have published under a name, as far as it is wanted. Of each publication that is what sessions
@@ -129,7 +147,7 @@ impl Index {
             offered.extend(self.sources(owner, publication).map(|origin| origin.content));
             let is_online = !offered.is_empty();
             if !is_online {
-                offered.push(*publication.content);
+                offered.push(publication.content());
             }
             offered.sort_unstable();
             for same in offered.chunk_by(Content::eq).filter(|same| wanted.has_content(&same[0])) {
@@ -146,24 +164,31 @@ impl Index {
 impl<'a> Wanted<'a> {
     fn new(search: &'a Search) -> Self {
         let filter = &search.filter;
+        let text = fold(search.text.as_str());
         // An exact name has been looked up: it has the text as it is.
-        let text = if filter.is_exact { String::new() } else { fold(search.text.as_str()) };
+        let (words, prefix) = match (filter.is_exact, filter.is_prefix) {
+            (true, false) => (Vec::new(), None),
+            (_, true) => (Vec::new(), Some(text)),
+            (false, false) => (text.split_whitespace().map(str::to_owned).collect(), None),
+        };
         let extension = filter.extension.as_ref().map(|extension| format!(".{}", fold(extension.as_str())));
         let roots = filter.root_prefix.as_ref().map(|prefix| (prefix.lowest(), prefix.highest()));
-        Self { text, extension, roots, filter }
+        Self { words, prefix, extension, roots, filter }
     }
 
-    fn has_name(&self, entry: &Entry) -> bool {
-        let extension = self.extension.as_ref();
-        entry.folded.contains(&self.text)
-            && extension.is_none_or(|extension| entry.folded.ends_with(extension.as_str()))
+    /// `folded` is room for the name as it is searched.
+    fn has_name(&self, name: &FileName, folded: &mut String) -> bool {
+        fold_into(name.as_str(), folded);
+        self.words.iter().all(|word| folded.contains(word.as_str()))
+            && self.prefix.as_ref().is_none_or(|prefix| folded.starts_with(prefix.as_str()))
+            && self.extension.as_ref().is_none_or(|extension| folded.ends_with(extension.as_str()))
     }
 
     /// The publications that are looked at: one member's or all.
     fn publications<'b>(
         &self,
         owners: &'b Owners,
-    ) -> impl Iterator<Item = (&'b MemberName, &'b Publication)> {
+    ) -> impl Iterator<Item = (&'b MemberName, &'b Publication)> + use<'b> {
         let member = self.filter.member.as_ref();
         let one = member.and_then(|member| owners.get_key_value(member));
         let all = member.is_none().then(|| owners.iter());
@@ -181,6 +206,13 @@ impl<'a> Wanted<'a> {
     }
 }
 
-fn cursor_at(hit: &Hit) -> HitCursor {
-    HitCursor { name: hit.name.clone(), content: hit.content }
+/// What [`fold`] gives, without asking for memory each time: most names are ASCII, and a search looks at many.
+fn fold_into(name: &str, folded: &mut String) {
+    folded.clear();
+    if name.is_ascii() {
+        folded.push_str(name);
+        folded.make_ascii_lowercase();
+    } else {
+        folded.push_str(&fold(name));
+    }
 }

@@ -1,15 +1,15 @@
 //! Sessions: who is online, from where, and until when (BT-2.3, BT-4.2).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::messages::{Offer, offer_digest};
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{Content, FileBytes, FileName, MemberName, Root, SourceAddress};
+use bittrickle_wire::{MemberName, Root, SourceAddress};
+use roaring::RoaringBitmap;
 use slab::Slab;
 
 use super::{LEGACY_OFFLINE_AFTER, OFFLINE_AFTER};
@@ -45,7 +45,8 @@ pub(super) struct Session {
 /// The names that a session offers. What stands behind each, the publications know.
 #[derive(Debug, Default)]
 struct Offers {
-    names: HashSet<Arc<FileName>>,
+    /// By number.
+    names: RoaringBitmap,
     /// The sum of the digests of those offers (BT-2.4-3).
     digest: u64,
     /// Contents that it is downloading, and has pieces of (BT-2.12).
@@ -102,23 +103,24 @@ impl Session {
         self.offers.as_ref().map_or(0, |offers| offers.digest)
     }
 
-    /// Offers a name; `before` is what it offered under it so far.
-    pub(super) fn add_offer(&mut self, name: &Arc<FileName>, before: Option<&Content>, content: &Content) {
+    /// Offers the name with this number, for which these are the digests of what it offered under it so far and of what it
+    /// offers now.
+    pub(super) fn add_offer(&mut self, name: u32, before: Option<u64>, digest: u64) {
         if let Some(before) = before {
             self.remove_offer(name, before);
         }
         let offers = self.offers.get_or_insert_default();
-        if offers.names.insert(Arc::clone(name)) {
-            offers.digest = offers.digest.wrapping_add(digest(name, content));
+        if offers.names.insert(name) {
+            offers.digest = offers.digest.wrapping_add(digest);
         }
     }
 
-    /// Offers a name no more, behind which stood this.
-    pub(super) fn remove_offer(&mut self, name: &FileName, content: &Content) {
+    /// Offers a name no more, for which this was the digest.
+    pub(super) fn remove_offer(&mut self, name: u32, digest: u64) {
         if let Some(offers) = &mut self.offers
             && offers.names.remove(name)
         {
-            offers.digest = offers.digest.wrapping_sub(digest(name, content));
+            offers.digest = offers.digest.wrapping_sub(digest);
         }
     }
 
@@ -263,13 +265,6 @@ impl Sessions {
         members.sort_by_key(|(_, ids)| ids.first().copied());
         members.into_iter().map(|(member, _)| member).collect()
     }
-}
-
-/// What an offer adds to its session's digest.
-fn digest(name: &FileName, content: &Content) -> u64 {
-    let Content { file_bytes, root, is_folder } = *content;
-    let file_bytes = file_bytes.unwrap_or(FileBytes::ZERO);
-    offer_digest(&Offer { name: name.clone(), file_bytes, root, is_folder })
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

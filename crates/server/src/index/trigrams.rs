@@ -1,75 +1,133 @@
 //! Which names contain which three characters in a row, so that a search looks at few names (BT-2.7-4).
 //!
 //! A name that contains a text contains each three characters in a row that the text has. The names of each three are a
-//! compressed bitmap, and what is in all of a text's bitmaps are nearly always just the names that contain it.
+//! *posting*, a compressed bitmap of their numbers. Each name is taken as if it ended with two more characters that no name
+//! has: so every single character and every two in a row begin a trigram, and so the end of a name can be asked for.
 
-use std::collections::{BTreeSet, HashMap};
+use std::array;
+use std::collections::BTreeMap;
 
 use roaring::RoaringBitmap;
 
-/// Names by three characters in a row, each name under a number that its owner gives it.
-#[derive(Debug, Default)]
+/// Postings by trigram. Of ASCII, which most names are made of, a table: a search takes a few look-ups, and adding a name
+/// some forty.
+#[derive(Debug)]
 pub(super) struct Trigrams {
-    names: HashMap<Trigram, RoaringBitmap>,
+    /// For each two characters of ASCII, for each third one, the place in `postings` behind one; 0 is none.
+    ascii: Vec<Option<Box<[u32; ASCII]>>>,
+    postings: Vec<RoaringBitmap>,
+    /// All trigrams with another character.
+    others: BTreeMap<[char; 3], RoaringBitmap>,
 }
 
-/// Three characters, which have 21 bits each.
-type Trigram = u64;
+const ASCII: usize = 128;
 
-/// Fewer names than these aren't made fewer by looking into further bitmaps: it is quicker to look at the names.
-const FEW: u64 = 64;
+/// Stands behind the last character of every name, twice. No name has it (BT-2.1-3).
+pub(super) const END: char = '\0';
+
+impl Default for Trigrams {
+    fn default() -> Self {
+        Self { ascii: vec![None; ASCII * ASCII], postings: Vec::new(), others: BTreeMap::new() }
+    }
+}
 
 impl Trigrams {
     /// Adds a name, in the form in which it is searched.
     pub(super) fn add(&mut self, number: u32, folded: &str) {
-        for trigram in trigrams(folded) {
-            self.names.entry(trigram).or_default().insert(number);
+        for trigram in of_name(folded) {
+            let names = self.posting_mut(trigram);
+            // Mostly it is the highest so far, which needs no search for its place.
+            if names.try_push(number).is_err() {
+                names.insert(number);
+            }
         }
     }
 
     /// Removes a name that was added so.
     pub(super) fn remove(&mut self, number: u32, folded: &str) {
-        for trigram in trigrams(folded) {
-            let Some(names) = self.names.get_mut(&trigram) else { continue };
+        for trigram in of_name(folded) {
+            let names = self.posting_mut(trigram);
             names.remove(number);
             if names.is_empty() {
-                self.names.remove(&trigram);
+                self.others.remove(&trigram);
             }
         }
     }
 
-    /// The names that may contain all of these texts: every one that does is among them. `None` when the texts are too
-    /// short to say, or when there are more than `most`.
-    pub(super) fn candidates(&self, texts: &[&str], most: u64) -> Option<RoaringBitmap> {
-        let wanted: BTreeSet<Trigram> = texts.iter().flat_map(|text| trigrams(text)).collect();
-        let mut bitmaps = Vec::new();
-        for trigram in &wanted {
-            match self.names.get(trigram) {
-                Some(names) => bitmaps.push(names),
-                None => return Some(RoaringBitmap::new()),
+    /// The names that have these three characters in a row; `None` when there are none.
+    pub(super) fn posting(&self, trigram: [char; 3]) -> Option<&RoaringBitmap> {
+        match ascii(trigram) {
+            Some((pair, third)) => {
+                let place = self.ascii[pair].as_ref()?[third];
+                let names = &self.postings[(place as usize).checked_sub(1)?];
+                (!names.is_empty()).then_some(names)
             }
+            None => self.others.get(&trigram),
         }
-        bitmaps.sort_unstable_by_key(|names| names.len());
-        let mut rest = bitmaps.into_iter();
-        let mut candidates = rest.next()?.clone();
-        for names in rest {
-            if candidates.len() <= FEW {
-                break;
+    }
+
+    /// The names that have these one or two characters in a row, when they are at most so many.
+    pub(super) fn few_with(&self, text: &[char], most: u64) -> Option<RoaringBitmap> {
+        let mut names = RoaringBitmap::new();
+        let mut count = 0;
+        for posting in self.beginning_with(text) {
+            count += posting.len();
+            if count > most {
+                return None;
             }
-            candidates &= names;
+            names |= posting;
         }
-        (candidates.len() <= most).then_some(candidates)
+        Some(names)
+    }
+
+    /// The postings of all trigrams that begin so.
+    fn beginning_with<'a>(&'a self, text: &[char]) -> impl Iterator<Item = &'a RoaringBitmap> + use<'a> {
+        let code = |character: char| if character.is_ascii() { Some(character as usize) } else { None };
+        let pairs = match *text {
+            [first] => code(first).map(|first| first * ASCII..(first + 1) * ASCII),
+            [first, second] => code(first).zip(code(second)).map(|(first, second)| {
+                let pair = first * ASCII + second;
+                pair..pair + 1
+            }),
+            _ => None,
+        };
+        let rows = self.ascii[pairs.unwrap_or(0..0)].iter().flatten().flat_map(|row| row.iter());
+        let ascii = rows.filter_map(|place| self.postings.get((*place as usize).checked_sub(1)?));
+        let lowest: [char; 3] = array::from_fn(|place| text.get(place).copied().unwrap_or(char::MIN));
+        let highest: [char; 3] = array::from_fn(|place| text.get(place).copied().unwrap_or(char::MAX));
+        ascii.chain(self.others.range(lowest..=highest).map(|(_, names)| names))
+    }
+
+    fn posting_mut(&mut self, trigram: [char; 3]) -> &mut RoaringBitmap {
+        let Some((pair, third)) = ascii(trigram) else { return self.others.entry(trigram).or_default() };
+        let place = &mut self.ascii[pair].get_or_insert_with(|| Box::new([0; ASCII]))[third];
+        if *place == 0 {
+            self.postings.push(RoaringBitmap::new());
+            *place = u32::try_from(self.postings.len()).expect("there are two million trigrams of ASCII");
+        }
+        &mut self.postings[*place as usize - 1]
     }
 }
 
-/// Each three characters in a row, once.
-fn trigrams(text: &str) -> BTreeSet<Trigram> {
-    let characters = || text.chars().map(u64::from);
-    let pairs = characters().zip(characters().skip(1));
-    pairs
-        .zip(characters().skip(2))
-        .map(|((first, second), third)| first << 42 | second << 21 | third)
-        .collect()
+/// Each three characters in a row of a text.
+pub(super) fn of_text(text: &[char]) -> impl Iterator<Item = [char; 3]> {
+    text.windows(3).map(|window| array::from_fn(|place| window[place]))
+}
+
+/// The same of a name, with what stands behind it. Some may come more than once.
+fn of_name(folded: &str) -> impl Iterator<Item = [char; 3]> {
+    let mut characters = folded.chars();
+    let mut window = [END, characters.next().unwrap_or(END), characters.next().unwrap_or(END)];
+    let count = folded.chars().count();
+    (0..count).map(move |_| {
+        window = [window[1], window[2], characters.next().unwrap_or(END)];
+        window
+    })
+}
+
+fn ascii([first, second, third]: [char; 3]) -> Option<(usize, usize)> {
+    let is_ascii = first.is_ascii() && second.is_ascii() && third.is_ascii();
+    is_ascii.then_some((first as usize * ASCII + second as usize, third as usize))
 }
 
 #[cfg(test)]
@@ -82,30 +140,40 @@ mod tests {
         trigrams
     }
 
-    fn found(trigrams: &Trigrams, texts: &[&str]) -> Option<Vec<u32>> {
-        trigrams.candidates(texts, 100).map(|names| names.iter().collect())
+    fn numbers(names: &RoaringBitmap) -> Vec<u32> {
+        names.iter().collect()
     }
 
     #[test]
-    fn every_name_that_contains_the_text_is_a_candidate() {
-        let mut trigrams = of(&["notes.txt", "holiday notes.pdf", "日本語.txt", "ab"]);
-        assert_eq!(found(&trigrams, &["notes"]), Some(vec![0, 1]));
-        assert!(found(&trigrams, &["notes", ".txt"]).unwrap().contains(&0));
-        assert_eq!(found(&trigrams, &["日本語"]), Some(vec![2]));
-        assert_eq!(found(&trigrams, &["absent"]), Some(vec![]));
-        assert_eq!(found(&trigrams, &["ab", ""]), None, "too short to say");
+    fn the_names_of_each_trigram_are_known_until_they_go() {
+        let mut trigrams = of(&["notes.txt", "holiday notes.pdf", "日本語.txt", "ab", "aaaa"]);
+        let found = |trigrams: &Trigrams, text: [char; 3]| trigrams.posting(text).map(numbers);
+        assert_eq!(found(&trigrams, ['o', 't', 'e']), Some(vec![0, 1]));
+        assert_eq!(found(&trigrams, ['日', '本', '語']), Some(vec![2]));
+        assert_eq!(found(&trigrams, ['t', END, END]), Some(vec![0, 2]));
+        assert_eq!(found(&trigrams, ['a', 'b', END]), Some(vec![3]));
+        assert_eq!(found(&trigrams, ['a', 'a', 'a']), Some(vec![4]));
+        assert_eq!(found(&trigrams, ['x', 'y', 'z']), None);
         trigrams.remove(0, "notes.txt");
-        assert_eq!(found(&trigrams, &["notes"]), Some(vec![1]));
-        trigrams.remove(1, "holiday notes.pdf");
         trigrams.remove(2, "日本語.txt");
-        assert!(trigrams.names.is_empty(), "nothing is left of what has gone");
+        assert_eq!(found(&trigrams, ['o', 't', 'e']), Some(vec![1]));
+        assert_eq!((found(&trigrams, ['t', 'x', 't']), trigrams.others.len()), (None, 0));
+        trigrams.add(0, "late.txt");
+        assert_eq!(found(&trigrams, ['a', 't', 'e']), Some(vec![0]));
     }
 
     #[test]
-    fn more_names_than_are_wanted_are_none() {
-        let names: Vec<String> = (0..200).map(|number| format!("page {number:03}")).collect();
-        let trigrams = of(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!(found(&trigrams, &["page"]), None);
-        assert!(found(&trigrams, &["page 19"]).is_some_and(|found| (10..=64).contains(&found.len())));
+    fn one_or_two_characters_have_their_names_unless_these_are_too_many() {
+        let trigrams = of(&["ab", "xaby", "b", "aé", "日本"]);
+        let found = |text: &str, most| {
+            trigrams.few_with(&text.chars().collect::<Vec<_>>(), most).map(|names| numbers(&names))
+        };
+        assert_eq!(found("ab", 10), Some(vec![0, 1]));
+        assert_eq!(found("b", 10), Some(vec![0, 1, 2]));
+        assert_eq!(found("a", 10), Some(vec![0, 1, 3]));
+        assert_eq!(found("é", 10), Some(vec![3]));
+        assert_eq!(found("本", 10), Some(vec![4]));
+        assert_eq!(found("q", 10), Some(vec![]));
+        assert_eq!(found("a", 2), None);
     }
 }

@@ -15,17 +15,17 @@ use crate::text::FileName;
 #[serde(deny_unknown_fields)]
 pub struct ListFiles {
     /// Where the page before ended: its `next`, unchanged.
-    pub after: Option<FileName>,
+    pub after: Option<u32>,
 }
 
-/// One page of publications, ordered by name.
+/// One page of publications, ordered by the numbers of their names (BT-2.9-3).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// The publications.
     pub files: List<OwnFile, PAGE_ENTRIES_MAX>,
     /// Where the next page starts, if there is one.
-    pub next: Option<FileName>,
+    pub next: Option<u32>,
 }
 
 /// One of the member's publications.
@@ -49,6 +49,6 @@ impl Entry for OwnFile {
     }
 
     fn cursor_bytes(&self, encoding: Encoding) -> usize {
-        page::text_bytes(encoding, &self.name)
+        page::number_bytes(encoding, u32::MAX.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Search: which published names contain a text? (BT-2.7)
+//! Search: which published names contain some words? (BT-2.7)
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::number::FileBytes;
 use crate::page::{self, Entry};
 use crate::text::{Extension, FileName, MemberName, Query};
 
-/// Asks for the names that contain a text, without regard to case. The asker's own files are left out.
+/// Asks for the names that contain each word of a text, without regard to case. The asker's own files are left out.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
@@ -29,6 +29,10 @@ pub struct Search {
 pub struct Filter {
     /// The name is the text, byte for byte.
     pub is_exact: bool,
+    /// The name begins with the text, without regard to case.
+    pub is_prefix: bool,
+    /// It has an online source.
+    pub is_online: bool,
     /// The name ends with a dot and this, without regard to case.
     pub extension: Option<Extension>,
     /// It has at least so many bytes.
@@ -41,7 +45,7 @@ pub struct Filter {
     pub root_prefix: Option<RootPrefix>,
 }
 
-/// One page of hits, ordered by name and content.
+/// One page of hits, ordered by the numbers of their names, then by content (BT-2.7-3).
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, DeriveEncode, DeriveDecode)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
@@ -67,14 +71,14 @@ pub struct Hit {
 
 /// A place in the order of hits.
 #[derive(
-    Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize, DeriveEncode, DeriveDecode,
+    Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize, DeriveEncode, DeriveDecode,
 )]
 #[serde(deny_unknown_fields)]
 pub struct HitCursor {
-    /// The last name that was looked at.
-    pub name: FileName,
-    /// The last content under that name.
-    pub content: Content,
+    /// The index's number of the first name that is still to be looked at.
+    pub number: u32,
+    /// The content under that name that was listed last, if one was.
+    pub content: Option<Content>,
 }
 
 impl Entry for Hit {
@@ -87,8 +91,9 @@ impl Entry for Hit {
     }
 
     fn cursor_bytes(&self, encoding: Encoding) -> usize {
-        page::json_bytes(encoding, r#"{"name":,"content":}"#)
-            + page::text_bytes(encoding, &self.name)
+        page::json_bytes(encoding, r#"{"number":,"content":}"#)
+            + page::number_bytes(encoding, u32::MAX.into())
+            + 1
             + page::content_bytes(encoding, &self.content)
     }
 }
