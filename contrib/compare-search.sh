@@ -14,9 +14,9 @@
 # What they do isn't quite the same. BitTrickle's hits are in their order and filled into a page that fits a datagram, which
 # ends before the 64th where names are long; it also knows who is online. It keeps its index in memory, and its bytes are those
 # of memory, with all that it knows of a publication. The others keep a database of nothing but names, which lies in memory
-# as well where there is a tmpfs. plocate is a process for each text, so its line says what starting it takes (an empty
-# database) in its own line; it is given the extension as a second text, which may stand anywhere. SQLite's FTS5 with
-# trigrams is called in this script's own Python, once a text.
+# as well where there is a tmpfs. plocate is a process for each text: what its start takes, with an empty database, has a
+# line of its own. It is given the extension as a second text, which may stand anywhere. SQLite's FTS5 with trigrams is
+# called in this script's own Python, once a text.
 #
 # A program that is missing is passed over aloud. Everything is in a folder of its own, which is removed in the end.
 set -euo pipefail
