@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What other programs take to find names that contain a text, beside BitTrickle's index: the same names, the same texts, at
-# most 64 hits each. One line a program: milliseconds, the bytes that it keeps for each name, and the hits that it finds.
+# What other programs take to find names that contain some words, beside BitTrickle's index: the same names, the same texts,
+# at most 64 hits each. One line a program: milliseconds, the bytes that it keeps for each name, and the hits that it finds.
 # How to read it: docs/performance.md.
 #
 #   contrib/compare-search.sh [--names N] [--queries N] [--seed N] [--install] [--bench PATH]
@@ -11,12 +11,13 @@
 #   --install     get what is missing with apt-get; plocate's package also turns on its daily timer
 #   --bench PATH  this bittrickle-bench instead of one that is built here
 #
-# What they do isn't quite the same. BitTrickle's hits are in their order and filled into a page that fits a datagram, which
-# ends before the 64th where names are long; it also knows who is online. It keeps its index in memory, and its bytes are those
+# What they do isn't quite the same. BitTrickle's hits are filled into a page that fits a datagram, which ends before the 64th
+# where names are long; it also knows who is online. It keeps its index in memory, and its bytes are those
 # of memory, with all that it knows of a publication. The others keep a database of nothing but names, which lies in memory
 # as well where there is a tmpfs. plocate is a process for each text: what its start takes, with an empty database, has a
-# line of its own. It is given the extension as a second text, which may stand anywhere. SQLite's FTS5 with trigrams is
-# called in this script's own Python, once a text.
+# line of its own. It is given the extension as one more text, which may stand anywhere. SQLite's FTS5 with trigrams is
+# called in this script's own Python, once a text; words of one or two letters, of which it has no trigram, are compared with
+# what it finds for the others, or with all names where there is no other.
 #
 # A program that is missing is passed over aloud. Everything is in a folder of its own, which is removed in the end.
 set -euo pipefail
@@ -92,7 +93,7 @@ def literal(text):
 
 for line in open(os.path.join(work, "queries"), newline="\n"):
     text, _, extension = line.rstrip("\n").partition("\t")
-    patterns = [literal(text)] + ([literal("." + extension)] if extension else [])
+    patterns = [literal(word) for word in text.split()] + ([literal("." + extension)] if extension else [])
     arguments = ["plocate", "-d", database, "-i", "-l", LIMIT, "--", *patterns]
     start = time.perf_counter()
     child = os.posix_spawn(program, arguments, os.environ, file_actions=to_file)
@@ -135,22 +136,32 @@ with database:
 database.execute("PRAGMA mmap_size = %d" % (1 << 34))
 
 
-def quoted(text):
-    return '"' + text.replace('"', '""') + '"'
+def quoted(word):
+    return '"' + word.replace('"', '""') + '"'
 
 
-PLAIN = "SELECT name FROM names WHERE names MATCH ? LIMIT %d" % LIMIT
-ENDING = "SELECT name FROM names WHERE names MATCH ? AND name LIKE ? LIMIT %d" % LIMIT
+def like(word):
+    return "".join("\\" + c if c in "\\%_" else c for c in word)
+
+
+def statement(text, extension):
+    words = text.split()
+    matched = [word for word in words if len(word) > 2] + (["." + extension] if extension else [])
+    compared = ["%" + like(word) + "%" for word in words if len(word) < 3] + (["%." + like(extension)] if extension else [])
+    conditions = ["names MATCH ?"] if matched else []
+    conditions += ["name LIKE ? ESCAPE '\\'"] * len(compared)
+    values = ([" AND ".join(map(quoted, matched))] if matched else []) + compared
+    return "SELECT name FROM names WHERE %s LIMIT %d" % (" AND ".join(conditions or ["1"]), LIMIT), values
+
+
 hits, times = 0, []
 for line in open(os.path.join(work, "queries"), newline="\n"):
     text, _, extension = line.rstrip("\n").partition("\t")
+    asked = statement(text, extension)
     start = time.perf_counter()
-    if extension:
-        found = database.execute(ENDING, (quoted(text) + " AND " + quoted("." + extension), "%." + extension))
-    else:
-        found = database.execute(PLAIN, (quoted(text),))
-    hits += len(found.fetchall())
+    found = database.execute(*asked).fetchall()
     times.append(time.perf_counter() - start)
+    hits += len(found)
 times.sort()
 part = lambda p: times[max(0, -int(-len(times) * p // 1) - 1)] * 1e3
 print("%.3f %.3f %d %.1f" % (part(0.5), part(0.99), os.path.getsize(path) // count, hits / len(times)))
@@ -188,7 +199,7 @@ row() {
     line "$2" missing "" "" ""
   fi
 }
-row bittrickle "bittrickle's index: in memory, in order"
+row bittrickle "bittrickle's index: in memory"
 row plocate "plocate: a process a text"
 row plocate-empty "plocate with nothing to find: its start"
 row sqlite "SQLite FTS5, trigrams: called in Python"
