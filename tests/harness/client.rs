@@ -103,15 +103,24 @@ impl Client {
     /// # Panics
     /// No answer comes, or one that is not to this request or not in its encoding.
     pub fn ask(&mut self, encoding: Encoding, request: Request) -> Reply {
+        self.try_ask(encoding, request).expect("an answer")
+    }
+
+    /// The same, of a server that may have been killed: `None` when no answer comes.
+    ///
+    /// # Panics
+    /// An answer comes that is not to this request or not in its encoding.
+    pub fn try_ask(&mut self, encoding: Encoding, request: Request) -> Option<Reply> {
         let request_id = self.next_request_id;
         self.next_request_id += 1;
         let frame = Frame { request_id, encoding, message: Message::Request(request) };
         let datagram = self.seal(frame);
-        self.send(&datagram);
-        match self.receive_sealed() {
+        // Where nobody listens any more, sending says so the second time.
+        self.socket.send(&datagram).ok()?;
+        match self.open(&self.receive()?) {
             Received::Frame(Frame { request_id: id, encoding: same, message: Message::Reply(reply) }) => {
                 assert_eq!((id, same), (request_id, encoding), "BT-1.2-2, BT-1.2-3");
-                reply
+                Some(reply)
             }
             other => panic!("{other:?}"),
         }
@@ -135,7 +144,11 @@ impl Client {
     /// None comes, or none that is sealed.
     pub fn receive_sealed(&mut self) -> Received {
         let bytes = self.receive().expect("an answer");
-        let mut datagram = BytesMut::from(&bytes[..]);
+        self.open(&bytes)
+    }
+
+    fn open(&mut self, bytes: &[u8]) -> Received {
+        let mut datagram = BytesMut::from(bytes);
         let Ok(Datagram::Sealed(sealed)) = Datagram::parse(&datagram) else {
             panic!("it is not sealed: {bytes:02x?}");
         };

@@ -252,6 +252,7 @@ fn small_limits() -> Limits {
         publications: 6,
         publications_per_member: 4,
         names_per_search: 100_000,
+        names_per_legacy_search: 100_000,
     }
 }
 

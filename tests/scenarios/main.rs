@@ -5,6 +5,7 @@ mod attacks;
 mod channel;
 mod command_line;
 mod content_vectors;
+mod durability;
 mod folders;
 mod framing;
 mod fuzz_corpora;

@@ -217,7 +217,7 @@ fn of_passwords_only_hashes_are_kept_and_nobody_else_can_read_them() {
         }
     }
     names.sort();
-    assert_eq!(names, ["control.sock", "lock", "members.redb", "server.key"]);
+    assert_eq!(names, ["control.sock", "lock", "members.redb", "publications.redb", "server.key"]);
 }
 
 /// BT-6.2-2

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bittrickle_server::access::LegacyAccess;
 use bittrickle_server::accounts::{Membership, MembershipError, PasswordHash};
 use bittrickle_server::data_dir::{DataDir, DataDirError};
+use bittrickle_server::durability::Durability;
 use bittrickle_server::index::{self, Index};
 use bittrickle_server::responder::{Identity, Responder};
 use bittrickle_server::sealing::{Limits, Rate};
@@ -98,7 +99,7 @@ impl DataFolder {
         let path = folder.path().join("data");
         let data_dir = Arc::new(DataDir::open(&path, Duration::ZERO)?);
         let key = server_key::load(data_dir.path())?.public();
-        let store = Store::open(data_dir)?;
+        let store = Store::open(Arc::clone(&data_dir))?;
         let password = Password::new(PASSWORD).expect("a short word");
         let hash = PasswordHash::of(&password).map_err(io::Error::other)?;
         let mut members: Vec<_> = devices.clone().map(people::member_of).collect();
@@ -179,7 +180,7 @@ fn serve<C: Cipher>(data_dir: &Path) -> Result<(), ServerError> {
 async fn serve_on_runtime<C: Cipher>(data_dir: &Path) -> Result<(), ServerError> {
     let data_dir = Arc::new(DataDir::open(data_dir, Duration::ZERO)?);
     let secret = server_key::load(data_dir.path())?;
-    let store = Store::open(data_dir)?;
+    let store = Store::open(Arc::clone(&data_dir))?;
     let Membership { notices, accounts, directory, key } = Membership::start(store, secret)?;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     announce(socket.local_addr()?)?;
@@ -187,7 +188,8 @@ async fn serve_on_runtime<C: Cipher>(data_dir: &Path) -> Result<(), ServerError>
     let identity = Identity { secret: key, directory, seed: [1; 32] };
     let legacy: LegacyAccess = "off".parse().expect("nobody");
     let responder = Responder::<C>::new(index, identity, lifted_limits(), legacy);
-    let members = udp::Members { accounts, notices };
+    let durability = Some(Durability::start(data_dir)?);
+    let members = udp::Members { accounts, notices, durability };
     udp::serve(socket, responder, members, std::future::pending()).await?;
     Ok(())
 }

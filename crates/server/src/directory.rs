@@ -87,6 +87,12 @@ impl Directory {
         (!member.disabled).then(|| Arc::clone(name))
     }
 
+    /// Whether there is a member of this name, disabled or not.
+    #[must_use]
+    pub fn has_member(&self, name: &MemberName) -> bool {
+        self.members.contains_key(name)
+    }
+
     /// The devices of a member, disabled or not, at most [`DEVICES_PER_MEMBER_MAX`].
     pub fn devices_of(&self, member: &MemberName) -> impl Iterator<Item = PublicKey> + use<'_> {
         self.members.get(member).into_iter().flat_map(|member| member.devices.iter().copied())

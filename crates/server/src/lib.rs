@@ -11,6 +11,7 @@ pub mod control;
 pub mod credentials;
 pub mod data_dir;
 pub mod directory;
+pub mod durability;
 pub mod index;
 pub mod responder;
 pub mod sealing;

@@ -135,7 +135,7 @@ impl Model {
     /// One search looks at so many names and no more (BT-5.3-2): this format has no pages to go on with.
     fn sch(&self, asker: &MemberName, text: Option<&str>) -> Expected {
         let Some(text) = text else { return Expected::Fail(sentence::NOTHING_FOUND) };
-        let looked_at = self.first_published.iter().take(self.limits.names_per_search);
+        let looked_at = self.first_published.iter().take(self.limits.names_per_legacy_search);
         let hits =
             looked_at.filter(|name| name.as_str().contains(text) && self.others(name, asker).count() > 0);
         let names = texts(hits);

@@ -17,8 +17,14 @@ pub(super) fn limits(choice: u8) -> Limits {
             publications: 6,
             publications_per_member: 4,
             names_per_search: 2,
+            names_per_legacy_search: 2,
         },
-        _ => Limits { names_per_search: 5, publications_per_member: 40, ..Limits::default() },
+        _ => Limits {
+            names_per_search: 5,
+            names_per_legacy_search: 5,
+            publications_per_member: 40,
+            ..Limits::default()
+        },
     }
 }
 

@@ -205,7 +205,8 @@ fn the_limits_are_those_of_the_registry() {
         sessions_per_member: 16,
         publications: 10_000_000,
         publications_per_member: 1_000_000,
-        names_per_search: 20_000,
+        names_per_search: 4_096,
+        names_per_legacy_search: 20_000,
     };
     assert_eq!(Limits::default(), expected);
     let mut world = World::new();

@@ -287,7 +287,7 @@ fn a_login_with_a_port_below_1024_fails_with_the_first_sentence() {
 /// BT-5.3-2: one datagram keeps nobody waiting for long, however many names there are.
 #[test]
 fn sch_looks_at_a_bounded_number_of_names() {
-    let limits = Limits { names_per_search: 10, ..Limits::default() };
+    let limits = Limits { names_per_legacy_search: 10, ..Limits::default() };
     let mut world = World::with(&["alice", "bob"], limits, LegacyAccess::loopback());
     world.log_in("alice", 50_000);
     world.log_in("bob", 50_001);

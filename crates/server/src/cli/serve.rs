@@ -16,6 +16,7 @@ use crate::accounts::{Membership, MembershipError, unix_seconds};
 use crate::admin::{CredentialsFile, CredentialsFileError, hash};
 use crate::control::{Control, ControlError};
 use crate::data_dir::{DataDir, DataDirError};
+use crate::durability::Durability;
 use crate::index::{self, Index};
 use crate::responder::{Identity, Responder};
 use crate::sealing;
@@ -92,7 +93,8 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
         import(&store, file, path)?;
     }
     let Membership { notices, accounts, directory, key } = Membership::start(store, key)?;
-    let _control = Control::start(data_dir, accounts.clone(), address)?;
+    let _control = Control::start(Arc::clone(&data_dir), accounts.clone(), address)?;
+    let durability = Some(Durability::start(data_dir)?);
     let legacy = serving.legacy.clone().unwrap_or_else(LegacyAccess::loopback);
     let (members, devices) = (directory.member_count(), directory.device_count());
     if members == 0 {
@@ -106,7 +108,8 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
     let index = Index::new(Instant::now(), Hex64(getrandom::u64()?), index::Limits::default());
     let identity = Identity { secret: key, directory, seed };
     let responder: Responder = Responder::new(index, identity, sealing::Limits::default(), legacy);
-    let counters = udp::serve(socket, responder, udp::Members { accounts, notices }, stop).await?;
+    let counters =
+        udp::serve(socket, responder, udp::Members { accounts, notices, durability }, stop).await?;
     tracing::info!("stopped: {counters}");
     Ok(())
 }

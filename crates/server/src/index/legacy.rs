@@ -7,10 +7,10 @@ use std::time::Instant;
 use bittrickle_wire::legacy::{PeerReply, Reply, Request, RequestKind, sentence};
 use bittrickle_wire::{Content, FileName, MemberName, Password, SourceAddress};
 
-use super::Index;
 use super::names::Entry;
 use super::publications::Publication;
 use super::sessions::{Session, Speaks};
+use super::{Edit, Index};
 
 /// What follows from a request of the original's client.
 #[derive(Debug, Eq, PartialEq)]
@@ -136,7 +136,9 @@ impl Index {
     }
 
     fn legacy_publish(&mut self, member: &Arc<MemberName>, name: Option<&str>) -> Reply {
-        let Some(name) = name.and_then(|name| FileName::new(name).ok()) else {
+        let Some(name) =
+            name.and_then(|name| FileName::new(name).ok()).filter(|_| !self.is_loading && !self.is_refusing)
+        else {
             return fail(sentence::NOT_PUBLISHED);
         };
         let added = usize::from(!self.publications.is_owner(member, &name));
@@ -144,7 +146,10 @@ impl Index {
             return fail(sentence::NOT_PUBLISHED);
         }
         let is_open = |id| self.sessions.is_open(id);
-        self.publications.publish(member, name, Content::default(), None, is_open);
+        let published = self.publications.publish(member, name.clone(), Content::default(), None, is_open);
+        if published.is_changed {
+            self.note(|| Edit::Publish { member: Arc::clone(member), name, content: Content::default() });
+        }
         success(sentence::PUBLISHED)
     }
 
@@ -153,7 +158,7 @@ impl Index {
         let Some(name) = name.filter(|name| self.publications.named(name).is_some()) else {
             return fail(sentence::NOTHING_TO_UNPUBLISH);
         };
-        if self.withdraw(member, &name) {
+        if !self.is_refusing && self.withdraw(member, &name) {
             success(sentence::UNPUBLISHED)
         } else {
             fail(sentence::NOT_THE_PUBLISHER)
@@ -162,7 +167,7 @@ impl Index {
 
     fn legacy_search(&self, member: &MemberName, text: Option<&str>) -> Reply {
         let Some(text) = text else { return fail(sentence::NOTHING_FOUND) };
-        let names = self.publications.names().iter().take(self.limits.names_per_search);
+        let names = self.publications.names().iter().take(self.limits.names_per_legacy_search);
         let mut found = names
             .filter(|entry| entry.name.as_str().contains(text) && of_others(entry, member).next().is_some())
             .map(|entry| entry.name.as_str().to_owned())

@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
 mod candidates;
+mod catalogue;
 mod contents;
 mod legacy;
 mod lists;
@@ -26,8 +27,9 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
-use bittrickle_wire::{Encoding, Hex64, MemberName, Target, legacy as original};
+use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, Target, legacy as original};
 
+pub use catalogue::{Catalogue, Edit};
 pub use legacy::{LegacyAnswer, LegacyLogin};
 use publications::Publications;
 use sessions::Sessions;
@@ -63,6 +65,8 @@ pub struct Limits {
     pub publications_per_member: usize,
     /// Names that one search looks at.
     pub names_per_search: usize,
+    /// The same in the original's format, which has no pages to go on with.
+    pub names_per_legacy_search: usize,
 }
 
 impl Default for Limits {
@@ -72,7 +76,8 @@ impl Default for Limits {
             sessions_per_member: 16,
             publications: 10_000_000,
             publications_per_member: 1_000_000,
-            names_per_search: 20_000,
+            names_per_search: 4_096,
+            names_per_legacy_search: 20_000,
         }
     }
 }
@@ -96,6 +101,12 @@ pub struct Index {
     limits: Limits,
     sessions: Sessions,
     publications: Publications,
+    /// What has changed about publications, if anybody wants to know.
+    edits: Option<Vec<Edit>>,
+    /// Whether the publications are still being read.
+    is_loading: bool,
+    /// Whether changes of them can't be kept at present.
+    is_refusing: bool,
 }
 
 impl Index {
@@ -104,7 +115,16 @@ impl Index {
     pub fn new(now: Instant, boot_id: Hex64, limits: Limits) -> Self {
         let sessions = Sessions::new(now);
         let publications = Publications::default();
-        Self { boot_id, started: now, limits, sessions, publications }
+        Self {
+            boot_id,
+            started: now,
+            limits,
+            sessions,
+            publications,
+            edits: None,
+            is_loading: false,
+            is_refusing: false,
+        }
     }
 
     /// The clock on which tickets end: milliseconds since the index was started (BT-2.3-8).
@@ -145,9 +165,20 @@ impl Index {
     /// Forgets a member: no session, no publication.
     pub fn remove_member(&mut self, member: &MemberName) {
         self.close_member(member);
-        let names: Vec<_> =
-            self.publications.of_member_from(member, 0..).map(|(_, name, _)| name.clone()).collect();
-        names.iter().for_each(|name| drop(self.publications.unpublish(member, name)));
+        self.forget(member);
+    }
+
+    /// Withdraws all that a member has published.
+    pub fn forget(&mut self, member: &MemberName) {
+        let own = self.publications.of_member_from(member, 0..);
+        let names: Vec<FileName> = own.map(|(_, name, _)| name.clone()).collect();
+        if names.is_empty() {
+            return;
+        }
+        for name in &names {
+            self.end_publication(member, name);
+        }
+        self.note(|| Edit::Forget { member: Arc::new(member.clone()) });
     }
 
     /// Answers one request of the original's client (BT-4.2), but for a login, whose password has to be checked first.

@@ -91,3 +91,13 @@ impl Names {
         self.hasher.hash_one(name.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_little_room() {
+        assert_eq!(size_of::<Option<Entry>>(), 80);
+    }
+}

@@ -65,6 +65,8 @@ pub(super) struct Published {
     pub(super) name: u32,
     /// What the session has offered under the name so far.
     pub(super) before: Option<Content>,
+    /// Whether anything else was published last, or nothing.
+    pub(super) is_changed: bool,
 }
 
 /// A publication that has been withdrawn.
@@ -104,6 +106,11 @@ impl Publications {
         Some((number, self.names.entry(number)?))
     }
 
+    /// All members who have published anything, in no order.
+    pub(super) fn members(&self) -> impl Iterator<Item = &Arc<MemberName>> {
+        self.by_member.keys()
+    }
+
     /// The numbers of one member's names.
     pub(super) fn of_member(&self, member: &MemberName) -> Option<&RoaringBitmap> {
         self.by_member.get(member)
@@ -136,7 +143,8 @@ impl Publications {
         let gone = self.take_offers(number, member, |offering| {
             Some(offering.session) == session || !is_open(offering.session)
         });
-        match self.publication(number, member).map(Publication::content) {
+        let last = self.publication(number, member).map(Publication::content);
+        match last {
             Some(before) if before == content => {}
             Some(before) => self.replace(number, member, before, content),
             None => self.insert(number, member, content),
@@ -145,7 +153,8 @@ impl Publications {
             self.stand(number, member, Some(session), content);
             self.publication_mut(number, member).offer(Offering { session, content });
         }
-        Published { name: number, before: session.and_then(|session| of_session(&gone, session)) }
+        let before = session.and_then(|session| of_session(&gone, session));
+        Published { name: number, before, is_changed: last != Some(content) }
     }
 
     fn insert(&mut self, number: u32, member: &Arc<MemberName>, content: Content) {

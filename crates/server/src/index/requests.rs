@@ -15,7 +15,7 @@ use bittrickle_wire::{Content, Encoding, FileBytes, FileName, Hex64, MemberName,
 
 use super::publications::Offering;
 use super::sessions::{Session, SessionId, Speaks};
-use super::{Caller, HEARTBEAT, Index, OFFLINE_AFTER, Tickets};
+use super::{Caller, Edit, HEARTBEAT, Index, OFFLINE_AFTER, Tickets};
 
 /// Who is asking, once it is known that they may.
 pub(super) struct Asker {
@@ -34,6 +34,7 @@ impl Index {
         request: Request,
         tickets: &dyn Tickets,
     ) -> Result<Reply, Refused> {
+        self.refuse_while_loading(&request)?;
         match request {
             Request::Login(login) => self.log_in(now, caller, &login).map(Reply::LoggedIn),
             Request::Logout(_) => Ok(self.log_out(caller)),
@@ -55,6 +56,29 @@ impl Index {
         }
     }
 
+    /// Refuses what is asked about publications as long as they are being read (BT-2.6-8).
+    fn refuse_while_loading(&self, request: &Request) -> Result<(), Refused> {
+        let can_wait = match request {
+            Request::Publish(_)
+            | Request::Unpublish(_)
+            | Request::Announce(_)
+            | Request::Search(_)
+            | Request::Locate(_)
+            | Request::ListFiles(_) => true,
+            Request::Login(_)
+            | Request::Logout(_)
+            | Request::Enrol(_)
+            | Request::Heartbeat(_)
+            | Request::ListPeers(_) => false,
+        };
+        if self.is_loading && can_wait {
+            let sentence =
+                "the server has just been started and is reading what is published; ask again in a moment";
+            return Err(Refused::new(RefusalCode::TOO_FAST, sentence));
+        }
+        Ok(())
+    }
+
     /// Answers what only a session may ask (BT-2.2-4).
     fn answer(
         &mut self,
@@ -68,6 +92,10 @@ impl Index {
                 unreachable!("these need no session")
             }
             Request::Heartbeat(_) => self.heartbeat(now, asker),
+            Request::Publish(_) | Request::Unpublish(_) if self.is_refusing => {
+                let sentence = "the server can't keep changes now, its disk may be full; try again later";
+                return Err(Refused::new(RefusalCode::BUSY, sentence));
+            }
             Request::Publish(publish) => self.publish(asker, publish)?,
             Request::Unpublish(unpublish) => self.unpublish(asker, &unpublish),
             Request::Announce(announce) => self.announce(asker, announce),
@@ -177,6 +205,10 @@ impl Index {
                 Some(asker.session),
                 is_open,
             );
+            if published.is_changed {
+                let member = Arc::clone(&asker.member);
+                self.note(|| Edit::Publish { member, name: offer.name.clone(), content });
+            }
             let before = published.before.map(|before| digest_of(&offer.name, before));
             let session = self.sessions.session_mut(asker.session).expect("the asker has just been found");
             session.add_offer(published.name, before, digest);
@@ -219,6 +251,15 @@ impl Index {
 
     /// Withdraws a member's publication from every session that offers it. Says whether there was one.
     pub(super) fn withdraw(&mut self, member: &MemberName, name: &FileName) -> bool {
+        let is_gone = self.end_publication(member, name);
+        if is_gone {
+            self.note(|| Edit::Withdraw { member: Arc::new(member.clone()), name: name.clone() });
+        }
+        is_gone
+    }
+
+    /// The same, without a note of it.
+    pub(super) fn end_publication(&mut self, member: &MemberName, name: &FileName) -> bool {
         let Some(withdrawn) = self.publications.unpublish(member, name) else { return false };
         for Offering { session, content } in withdrawn.offerings {
             if let Some(session) = self.sessions.session_mut(session) {

@@ -7,7 +7,7 @@
 use std::array;
 use std::collections::BTreeMap;
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps as _, RoaringBitmap};
 
 /// Postings by trigram. Of ASCII, which most names are made of, a table: a search takes a few look-ups, and adding a name
 /// some forty.
@@ -68,16 +68,16 @@ impl Trigrams {
 
     /// The names that have these one or two characters in a row, when they are at most so many.
     pub(super) fn few_with(&self, text: &[char], most: u64) -> Option<RoaringBitmap> {
-        let mut names = RoaringBitmap::new();
+        let mut postings = Vec::new();
         let mut count = 0;
         for posting in self.beginning_with(text) {
             count += posting.len();
             if count > most {
                 return None;
             }
-            names |= posting;
+            postings.push(posting);
         }
-        Some(names)
+        Some(postings.union())
     }
 
     /// The postings of all trigrams that begin so.

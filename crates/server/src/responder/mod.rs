@@ -7,10 +7,12 @@
 //! | `strangers` | hellos and handshakes: what anybody may send |
 //! | `sealed` | frames under a seal |
 //! | `passwords` | what waits for a password to be checked: enrolments and legacy logins |
+//! | `held` | what waits to become durable: publishing and unpublishing |
 //! | `counters` | what became of the datagrams |
 #![deny(clippy::disallowed_methods)]
 
 mod counters;
+mod held;
 mod passwords;
 mod sealed;
 mod strangers;
@@ -20,11 +22,12 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bittrickle_wire::Format;
+use bittrickle_wire::legacy::{self, RequestKind};
 use bittrickle_wire::limits::{LEGACY_DATAGRAM_BYTES_MAX, STRANGER_DATAGRAM_BYTES_MIN};
 use bittrickle_wire::seal::{
     Aes256Gcm, Cipher, CookieKeys, Datagram, DatagramError, Entropy, PublicKey, Reset, SecretKey,
 };
-use bittrickle_wire::{Encoding, Frame, Header, Message, legacy, messages::Versions};
+use bittrickle_wire::{Encoding, Frame, Header, Message, messages::Versions};
 use bytes::BytesMut;
 use tokio_util::codec::Encoder as _;
 
@@ -35,6 +38,8 @@ use crate::sealing::{Budget, Handshakes, Limits, Rate, Table};
 use passwords::Passwords;
 
 pub use counters::Counters;
+pub use held::Batch;
+use held::Held;
 
 /// Answers datagrams.
 #[derive(Debug)]
@@ -46,6 +51,7 @@ pub struct Responder<C = Aes256Gcm> {
     limits: Limits,
     handshakes: Handshakes,
     passwords: Passwords,
+    held: Held,
     secret: SecretKey,
     key: PublicKey,
     cookies: CookieKeys,
@@ -88,6 +94,7 @@ impl<C: Cipher> Responder<C> {
             limits,
             handshakes: Handshakes::new(limits.handshakes),
             passwords: Passwords::default(),
+            held: Held::default(),
             key: secret.public(),
             secret,
             cookies: CookieKeys::new(entropy.draw()),
@@ -190,13 +197,19 @@ impl<C: Cipher> Responder<C> {
 
     fn respond_to_legacy(&mut self, now: Instant, from: SocketAddr, datagram: &BytesMut, out: &mut BytesMut) {
         let readable = &datagram[..datagram.len().min(LEGACY_DATAGRAM_BYTES_MAX)];
-        match legacy::Request::decode(readable).map(|request| self.index.handle_legacy(now, from, &request)) {
-            Ok(LegacyAnswer::Reply(reply)) => {
+        let Ok(request) = legacy::Request::decode(readable) else {
+            self.counters.malformed += 1;
+            return;
+        };
+        let is_change = matches!(request.kind, RequestKind::Pub(_) | RequestKind::Unp(_));
+        match self.index.handle_legacy(now, from, &request) {
+            LegacyAnswer::Reply(reply) => {
+                let reply = if is_change { self.hold_legacy(from, reply) } else { Some(reply) };
+                let Some(reply) = reply else { return };
                 self.counters.legacy_answered += 1;
                 out.extend_from_slice(&reply.encode());
             }
-            Ok(LegacyAnswer::CheckPassword(login)) => self.queue_legacy_login(now, from, login),
-            Err(_) => self.counters.malformed += 1,
+            LegacyAnswer::CheckPassword(login) => self.queue_legacy_login(now, from, login),
         }
     }
 }

@@ -102,7 +102,13 @@ impl<C: Cipher> Responder<C> {
                 }
                 Ok(Admitted::Member { device, member, address, request }) => {
                     let caller = Caller { member: &member, device, address };
-                    self.ask_index(now, now_ms, caller, encoding, *request)
+                    let is_change = matches!(*request, Request::Publish(_) | Request::Unpublish(_));
+                    let reply = self.ask_index(now, now_ms, caller, encoding, *request);
+                    if is_change && !matches!(reply, Reply::Refused(_)) {
+                        self.hold(index, request_id, encoding, reply)?
+                    } else {
+                        reply
+                    }
                 }
             },
             _ if kind.is_reply() => {

@@ -1,4 +1,4 @@
-//! The store's file: made whole or not at all, opened only when nobody else can, checked before it is trusted.
+//! The stores' files: made whole or not at all, opened only when nobody else can, checked before they are trusted.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,23 +10,65 @@ use bittrickle_secret::SecretError;
 use bittrickle_wire::MemberName;
 use bittrickle_wire::seal::PublicKey;
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
+use redb::{
+    Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
+    WriteTransaction,
+};
 
 use super::records::Record as _;
+use super::trial::Trial;
 use super::{
     Change, DEVICES, Damage, DataDir, DeviceRecord, Directory, MEMBER_DEVICES, MEMBERS, MemberRecord, SCHEMA,
     SCHEMA_VERSION, Store, StoreError, failed,
 };
 
-const FILE_NAME: &str = "members.redb";
+/// One of the databases in a data folder.
+pub(super) struct Layout {
+    pub(super) file_name: &'static str,
+    /// Makes the tables, all of them empty.
+    pub(super) create: fn(&WriteTransaction) -> Result<(), redb::Error>,
+    /// Most memory that the database keeps of its file.
+    pub(super) cache_bytes: usize,
+}
 
-/// The file's name while it is made. One that is there was left by a crash, and never held anything.
-const DRAFT_NAME: &str = "members.redb.new";
+const LAYOUT: Layout = Layout {
+    file_name: "members.redb",
+    create: |transaction| {
+        transaction.open_table(MEMBERS)?;
+        transaction.open_table(DEVICES)?;
+        transaction.open_table(MEMBER_DEVICES)?;
+        Ok(())
+    },
+    cache_bytes: 16 * 1_024 * 1_024,
+};
 
 const VERSION_KEY: &str = "version";
 
-/// Most memory that the database keeps of its file.
-const CACHE_BYTES: usize = 16 * 1_024 * 1_024;
+/// Opens a database of this data folder; the first time, makes one.
+pub(super) fn open(data_dir: &DataDir, layout: &Layout) -> Result<Database, StoreError> {
+    let path = data_dir.path().join(layout.file_name);
+    let missing = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    if missing {
+        create(&path, layout)?;
+    }
+    let file = bittrickle_secret::open(&path, OpenOptions::new().read(true).write(true))?;
+    let damaged = |reason| StoreError::Damaged { path: path.clone(), reason };
+    if file.metadata().map_err(io_at(&path))?.len() == 0 {
+        // The database would begin anew in an empty file.
+        return Err(damaged(Damage::Empty));
+    }
+    let trial = Trial::new(file.try_clone().map_err(io_at(&path))?).map_err(io_at(&path))?;
+    let database = builder(layout).set_check_integrity_on_open(true).create_with_backend(trial);
+    let database = database.map_err(|error| damaged_or_failed(error.into(), &path))?;
+    match version(&database) {
+        Ok(Some(SCHEMA_VERSION)) => {}
+        Ok(found) => return Err(damaged(Damage::Version { found })),
+        Err(error) => return Err(damaged_or_failed(error, &path)),
+    }
+    drop(database);
+    let backend = FileBackend::new(file).map_err(failed)?;
+    builder(layout).create_with_backend(backend).map_err(|error| damaged_or_failed(error.into(), &path))
+}
 
 impl Store {
     /// Opens the store of this data folder; the first time, makes one.
@@ -34,25 +76,7 @@ impl Store {
     /// # Errors
     /// The file is damaged, of another version, others have access to it, or the disk fails.
     pub fn open(data_dir: Arc<DataDir>) -> Result<Self, StoreError> {
-        let path = data_dir.path().join(FILE_NAME);
-        let missing = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if missing {
-            create(&path, &data_dir.path().join(DRAFT_NAME))?;
-        }
-        let file = bittrickle_secret::open(&path, OpenOptions::new().read(true).write(true))?;
-        let damaged = |reason| StoreError::Damaged { path: path.clone(), reason };
-        if file.metadata().map_err(io_at(&path))?.len() == 0 {
-            // The database would begin anew in an empty file.
-            return Err(damaged(Damage::Empty));
-        }
-        let backend = FileBackend::new(file).map_err(failed)?;
-        let database = builder().set_check_integrity_on_open(true).create_with_backend(backend);
-        let database = database.map_err(|error| damaged_or_failed(error.into(), &path))?;
-        match version(&database) {
-            Ok(Some(SCHEMA_VERSION)) => Ok(Self { database, data_dir }),
-            Ok(found) => Err(damaged(Damage::Version { found })),
-            Err(error) => Err(damaged_or_failed(error, &path)),
-        }
+        Ok(Self { database: open(&data_dir, &LAYOUT)?, data_dir })
     }
 
     /// All that is in the store, as the directory to begin with.
@@ -60,7 +84,8 @@ impl Store {
     /// # Errors
     /// A record can't be read, the tables contradict each other, or the disk fails.
     pub fn directory(&self) -> Result<Directory, StoreError> {
-        let damaged = |reason| StoreError::Damaged { path: self.data_dir.path().join(FILE_NAME), reason };
+        let damaged =
+            |reason| StoreError::Damaged { path: self.data_dir.path().join(LAYOUT.file_name), reason };
         let mut directory = Directory::default();
         self.read(|transaction| {
             for entry in transaction.open_table(MEMBERS).map_err(failed)?.iter().map_err(failed)? {
@@ -93,14 +118,16 @@ impl Store {
     }
 }
 
-fn builder() -> Builder {
+fn builder(layout: &Layout) -> Builder {
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES);
+    builder.set_cache_size(layout.cache_bytes);
     builder
 }
 
-/// Makes an empty store under another name first, so that there is never half of one under its own.
-fn create(path: &Path, draft: &Path) -> Result<(), StoreError> {
+/// Makes an empty database under another name first, so that there is never half of one under its own.
+fn create(path: &Path, layout: &Layout) -> Result<(), StoreError> {
+    // One that is there was left by a crash, and never held anything.
+    let draft = &path.with_extension("redb.new");
     match fs::remove_file(draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io_at(draft)(error)),
         Ok(()) | Err(_) => {}
@@ -108,12 +135,11 @@ fn create(path: &Path, draft: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     let file =
         options.read(true).write(true).create_new(true).mode(0o600).open(draft).map_err(io_at(draft))?;
-    let database = builder().create_with_backend(FileBackend::new(file).map_err(failed)?).map_err(failed)?;
+    let backend = FileBackend::new(file).map_err(failed)?;
+    let database = builder(layout).create_with_backend(backend).map_err(failed)?;
     let mut transaction = database.begin_write().map_err(failed)?;
     transaction.set_two_phase_commit(true);
-    transaction.open_table(MEMBERS).map_err(failed)?;
-    transaction.open_table(DEVICES).map_err(failed)?;
-    transaction.open_table(MEMBER_DEVICES).map_err(failed)?;
+    (layout.create)(&transaction).map_err(failed)?;
     transaction.open_table(SCHEMA).map_err(failed)?.insert(VERSION_KEY, SCHEMA_VERSION).map_err(failed)?;
     transaction.commit().map_err(failed)?;
     drop(database);

@@ -1,4 +1,5 @@
-//! The store: members and devices on disk, in DATA_DIR/members.redb.
+//! The stores: members and devices on disk, in DATA_DIR/members.redb, and what members have published, in
+//! DATA_DIR/publications.redb.
 //!
 //! Each function that changes something returns when the change is durable (two-phase commit, fsync), and returns it as
 //! [`Change`]s for the directory. A store that can't be read is reported and kept as it is: nothing here ever begins anew
@@ -10,11 +11,15 @@
 //! | `members.rs` | adding, changing, removing and listing members |
 //! | `devices.rs` | the same for devices, and finding them by fingerprint |
 //! | `records.rs` | what is kept of each |
+//! | `publications.rs` | the other store |
+//! | `trial.rs` | opening a file without changing it |
 
 mod devices;
 mod file;
 mod members;
+mod publications;
 mod records;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data_dir::DataDir;
 use crate::directory::{Change, DEVICES_PER_MEMBER_MAX, Directory, MEMBERS_MAX};
+pub use publications::PublicationStore;
 use records::DeviceRecord;
 pub use records::{BadRecord, MemberRecord};
 
@@ -67,12 +73,12 @@ pub struct DeviceRow {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Its file is not acceptable, because of what it is or who may use it.
-    #[error("the store of members is not acceptable: {0}")]
+    #[error("a store is not acceptable: {0}")]
     File(#[from] SecretError),
     /// Its file is damaged.
     #[error(
-        "the store of members {} is damaged ({reason}); it was left as it is: restore it from a backup, or move it away \
-         to begin without members", path.display()
+        "the store {} is damaged ({reason}); it was left as it is: restore it from a backup, or move it away to begin \
+         without what it holds", path.display()
     )]
     Damaged {
         /// The file.
@@ -81,10 +87,10 @@ pub enum StoreError {
         reason: Damage,
     },
     /// The database can't go on.
-    #[error("the store of members failed: {0}")]
+    #[error("a store failed: {0}")]
     Database(Box<redb::Error>),
     /// A record can't be read.
-    #[error("the store of members is damaged: {0}; restore it from a backup")]
+    #[error("a store is damaged: {0}; restore it from a backup")]
     Record(#[from] BadRecord),
     /// There is no such member.
     #[error("there is no such member")]

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::accounts::{Accounts, Check, CheckId, Notice, Verdict};
+use crate::durability::{Durability, Progress};
 use crate::responder::{Counters, Responder};
 use batch::{Inbound, Outbound};
 
@@ -46,6 +47,8 @@ pub struct Members {
     pub accounts: Accounts,
     /// What has been checked, and what an admin has changed.
     pub notices: mpsc::Receiver<Notice>,
+    /// Who makes publications durable. Without, they are kept as long as the server runs.
+    pub durability: Option<Durability>,
 }
 
 /// The socket, and which addresses it wants.
@@ -74,7 +77,11 @@ pub async fn serve<C: Cipher>(
     let mut errors = 0;
     let mut ticks = 0_u32;
     let mut reported = Counters::default();
+    if members.durability.is_some() {
+        responder.keep_publications();
+    }
     loop {
+        let Members { notices, durability, .. } = &mut members;
         tokio::select! {
             biased;
             () = &mut stop => return Ok(responder.counters()),
@@ -85,9 +92,13 @@ pub async fn serve<C: Cipher>(
                     report_drops(&mut reported, responder.counters());
                 }
             }
-            notice = members.notices.recv() => match notice {
+            notice = notices.recv() => match notice {
                 Some(notice) => take_notice(&mut port, &mut responder, notice),
                 None => return Err(io::Error::other("whoever checks passwords and keeps members has ended")),
+            },
+            progress = progress_of(durability) => match progress {
+                Some(progress) => take_progress(&mut port, &mut responder, progress)?,
+                None => return Err(io::Error::other("whoever keeps publications has ended")),
             },
             readable = port.socket.readable() => {
                 readable?;
@@ -110,7 +121,39 @@ pub async fn serve<C: Cipher>(
         while let Some(check) = responder.next_check() {
             ask_for_check(&mut port, &mut responder, &members.accounts, check);
         }
+        if let Some(durability) = &members.durability
+            && let Some(batch) = responder.next_batch()
+        {
+            durability.make_durable(batch);
+        }
     }
+}
+
+async fn progress_of(durability: &mut Option<Durability>) -> Option<Progress> {
+    match durability {
+        Some(durability) => durability.progress().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn take_progress<C: Cipher>(
+    port: &mut Port,
+    responder: &mut Responder<C>,
+    progress: Progress,
+) -> io::Result<()> {
+    match progress {
+        Progress::Loaded(catalogue) => responder.load(*catalogue),
+        Progress::Durable(number) => responder.made_durable(number),
+        Progress::Failed => responder.failed_to_keep(),
+        Progress::Broken(error) => return Err(io::Error::other(error)),
+    }
+    while let Some(to) = responder.next_held(port.outbound.bytes()) {
+        if let Some(to) = to {
+            port.end(to);
+        }
+    }
+    port.outbound.send(&port.socket);
+    Ok(())
 }
 
 /// A few handshakes, so that those who are online don't wait for those who come.

@@ -128,6 +128,9 @@ pub fn is_invisible(character: char) -> bool {
 /// final sigma like any other, so that what contains a text still does when both are folded (BT-2.7-1).
 #[must_use]
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     let lower = text.nfc().flat_map(char::to_lowercase);
     lower.map(|character| if character == 'ς' { 'σ' } else { character }).collect()
 }

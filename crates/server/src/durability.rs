@@ -1,0 +1,173 @@
+//! The thread that owns the store of publications: reads it when the server starts, and makes durable what changes.
+//!
+//! ```text
+//!  UDP loop ── Batch ──▶ durability ── one commit for all that waits ──▶ disk
+//!     ▲                      │
+//!     └── Loaded, Durable, Failed
+//! ```
+//! While the disk refuses, what wasn't written is kept and tried again, and the UDP loop takes no more of it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self as blocking, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use tokio::sync::mpsc;
+
+use crate::data_dir::DataDir;
+use crate::index::{Catalogue, Edit};
+use crate::responder::Batch;
+use crate::store::{PublicationStore, StoreError};
+
+/// What the UDP loop has to know.
+#[derive(Debug)]
+pub enum Progress {
+    /// What was published before the server was started.
+    Loaded(Box<Catalogue>),
+    /// All batches up to this one are durable.
+    Durable(u64),
+    /// They can't be made durable at present. It is tried again until they are.
+    Failed,
+    /// The store can't be read: there is no serving with it.
+    Broken(StoreError),
+}
+
+/// The way to the thread. When it goes, all batches that were handed over have been written, if the disk took them.
+pub struct Durability {
+    batches: Option<blocking::Sender<Batch>>,
+    progress: mpsc::UnboundedReceiver<Progress>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Most edits of one commit: so many are a few megabytes, and a commit of them takes part of a second.
+const EDITS_MAX: usize = 16_384;
+
+/// How long to wait before a commit that failed is tried again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Durability {
+    /// Starts the thread, which begins to read the store of this data folder.
+    ///
+    /// # Errors
+    /// The operating system has no threads.
+    pub fn start(data_dir: Arc<DataDir>) -> io::Result<Self> {
+        let (batches, received) = blocking::channel();
+        let (progress, receiver) = mpsc::unbounded_channel();
+        let run = move || {
+            // Nobody hears of it when the server has ended meanwhile.
+            if let Err(error) = keep(data_dir, &received, &progress) {
+                let _ = progress.send(Progress::Broken(error));
+            }
+        };
+        let thread = std::thread::Builder::new().name("durability".to_owned()).spawn(run)?;
+        Ok(Self { batches: Some(batches), progress: receiver, thread: Some(thread) })
+    }
+
+    /// Hands a batch over.
+    pub fn make_durable(&self, batch: Batch) {
+        // The thread only ends before this when it has said that it is broken.
+        let _ = self.batches.as_ref().map(|batches| batches.send(batch));
+    }
+
+    /// What has come of it; `None` when the thread has ended.
+    pub async fn progress(&mut self) -> Option<Progress> {
+        self.progress.recv().await
+    }
+}
+
+impl fmt::Debug for Durability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Durability")
+    }
+}
+
+impl Drop for Durability {
+    fn drop(&mut self) {
+        drop(self.batches.take());
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that keeps publications has failed");
+        }
+    }
+}
+
+fn keep(
+    data_dir: Arc<DataDir>,
+    batches: &blocking::Receiver<Batch>,
+    progress: &mpsc::UnboundedSender<Progress>,
+) -> Result<(), StoreError> {
+    let started = Instant::now();
+    let mut store = PublicationStore::open(data_dir)?;
+    let mut catalogue = Catalogue::default();
+    store.for_each(|member, name, content| catalogue.add(member, name, content))?;
+    tracing::info!(
+        publications = catalogue.len(),
+        ms = started.elapsed().as_millis(),
+        "publications are read"
+    );
+    if progress.send(Progress::Loaded(Box::new(catalogue))).is_err() {
+        return Ok(());
+    }
+    let mut waiting = Waiting::default();
+    while waiting.receive(batches) {
+        let Some(number) = waiting.number else { continue };
+        match store.commit(&waiting.edits) {
+            Ok(()) => {
+                if waiting.is_failing {
+                    tracing::info!("publications are kept again");
+                }
+                waiting = Waiting::default();
+                let _ = progress.send(Progress::Durable(number));
+            }
+            Err(error) => {
+                if !waiting.is_failing {
+                    tracing::error!(%error, "publications can't be kept; it is tried again, and changes are refused meanwhile");
+                }
+                waiting.is_failing = true;
+                let _ = progress.send(Progress::Failed);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What hasn't been written yet.
+#[derive(Default)]
+struct Waiting {
+    edits: Vec<Edit>,
+    /// The last batch of it.
+    number: Option<u64>,
+    is_failing: bool,
+}
+
+impl Waiting {
+    /// Waits for something to do, and takes all that is there. Says whether to go on: not when nobody hands over anything
+    /// any more, and nothing is left that could be written.
+    fn receive(&mut self, batches: &blocking::Receiver<Batch>) -> bool {
+        let first = if self.is_failing {
+            match batches.recv_timeout(PAUSE) {
+                Ok(batch) => Some(batch),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    tracing::error!(
+                        changes = self.edits.len(),
+                        "changes of publications are lost: nobody was told that they are kept"
+                    );
+                    return false;
+                }
+            }
+        } else {
+            match batches.recv() {
+                Ok(batch) => Some(batch),
+                Err(_) => return false,
+            }
+        };
+        let mut next = first;
+        while let Some(Batch { number, edits }) = next {
+            self.edits.extend(edits);
+            self.number = Some(number);
+            next = if self.edits.len() < EDITS_MAX { batches.try_recv().ok() } else { None };
+        }
+        true
+    }
+}

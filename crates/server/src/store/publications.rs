@@ -1,0 +1,246 @@
+//! What members have published, on disk. There may be ten million publications, so that a row is short: it has the number of
+//! its member, and no text but its name.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use bittrickle_wire::{Content, FileBytes, FileName, HexBytes, MemberName, Root};
+use redb::{
+    Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, WriteTransaction,
+};
+
+use super::file::{self, Layout};
+use super::records::BadRecord;
+use super::{Damage, DataDir, StoreError, failed};
+use crate::index::Edit;
+
+/// Publications on disk. While there is one, its process holds the data folder.
+pub struct PublicationStore {
+    /// `None` after an error: a database that could not be written has to be opened again.
+    database: Option<Database>,
+    open: Box<dyn Fn() -> Result<Database, StoreError> + Send>,
+    data_dir: Arc<DataDir>,
+}
+
+const LAYOUT: Layout = Layout {
+    file_name: "publications.redb",
+    create: |transaction| {
+        transaction.open_table(MEMBER_NUMBERS)?;
+        transaction.open_table(PUBLICATIONS)?;
+        Ok(())
+    },
+    cache_bytes: 64 * 1_024 * 1_024,
+};
+
+/// A member's name to the member's number.
+const MEMBER_NUMBERS: TableDefinition<'_, &str, u32> = TableDefinition::new("member_numbers");
+
+/// A member's number, big-endian, and a file's name, to what stands behind it.
+const PUBLICATIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("publications");
+
+/// What a commit does to the publications: the last word on each.
+#[derive(Default)]
+struct Changes {
+    /// Members all of whose publications go first.
+    forgotten: Vec<u32>,
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+}
+
+impl PublicationStore {
+    /// Opens the store of this data folder; the first time, makes one. All of it is checked: of ten million publications
+    /// that is a matter of seconds.
+    ///
+    /// # Errors
+    /// The file is damaged, of another version, others have access to it, or the disk fails.
+    pub fn open(data_dir: Arc<DataDir>) -> Result<Self, StoreError> {
+        let dir = Arc::clone(&data_dir);
+        Self::open_with(data_dir, Box::new(move || file::open(&dir, &LAYOUT)))
+    }
+
+    fn open_with(
+        data_dir: Arc<DataDir>,
+        open: Box<dyn Fn() -> Result<Database, StoreError> + Send>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { database: Some(open()?), open, data_dir })
+    }
+
+    /// Makes these changes durable, in their order: all of them or, after an error, none. After an error it can be tried
+    /// again.
+    ///
+    /// # Errors
+    /// The disk fails or is full.
+    pub fn commit(&mut self, edits: &[Edit]) -> Result<(), StoreError> {
+        let database = match self.database.take() {
+            Some(database) => database,
+            None => (self.open)()?,
+        };
+        let mut transaction = database.begin_write().map_err(failed)?;
+        transaction.set_durability(Durability::Immediate).map_err(failed)?;
+        // A server that was killed is to start at once, however much it holds. Implies a commit in two phases.
+        transaction.set_quick_repair(true);
+        write(&transaction, edits).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        self.database = Some(database);
+        Ok(())
+    }
+
+    /// Gives every publication, by member.
+    ///
+    /// # Errors
+    /// A row can't be read, or the disk fails.
+    pub fn for_each(
+        &mut self,
+        mut each: impl FnMut(&Arc<MemberName>, FileName, Content),
+    ) -> Result<(), StoreError> {
+        let damaged =
+            |reason| StoreError::Damaged { path: self.data_dir.path().join(LAYOUT.file_name), reason };
+        let bad_row = || damaged(Damage::Record(BadRecord { table: "publications" }));
+        if self.database.is_none() {
+            self.database = Some((self.open)()?);
+        }
+        let database = self.database.as_ref().expect("it has just been opened");
+        let transaction = database.begin_read().map_err(failed)?;
+        let mut members = HashMap::new();
+        for entry in transaction.open_table(MEMBER_NUMBERS).map_err(failed)?.iter().map_err(failed)? {
+            let (name, number) = entry.map_err(failed)?;
+            let name = MemberName::new(name.value()).map_err(|_| damaged(Damage::Contradiction))?;
+            members.insert(number.value(), Arc::new(name));
+        }
+        for entry in transaction.open_table(PUBLICATIONS).map_err(failed)?.iter().map_err(failed)? {
+            let (key, value) = entry.map_err(failed)?;
+            let (number, name) = read_key(key.value()).ok_or_else(bad_row)?;
+            let content = read_content(value.value()).ok_or_else(bad_row)?;
+            each(members.get(&number).ok_or_else(|| damaged(Damage::Contradiction))?, name, content);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for PublicationStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PublicationStore").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+fn write(transaction: &WriteTransaction, edits: &[Edit]) -> Result<(), redb::Error> {
+    let mut numbers =
+        Numbers { table: transaction.open_table(MEMBER_NUMBERS)?, known: HashMap::new(), next: None };
+    let mut changes = Changes::default();
+    for edit in edits {
+        changes.add(numbers.number(edit.member())?, edit);
+    }
+    let mut publications = transaction.open_table(PUBLICATIONS)?;
+    for number in changes.forgotten {
+        let (from, to) = (number.to_be_bytes(), number.checked_add(1).map(u32::to_be_bytes));
+        let to = to.as_ref().map_or(&[0xff; 5][..], |to| &to[..]);
+        publications.retain_in(&from[..]..to, |_, _| false)?;
+    }
+    for (key, value) in &changes.rows {
+        match value {
+            Some(value) => drop(publications.insert(&key[..], &value[..])?),
+            None => drop(publications.remove(&key[..])?),
+        }
+    }
+    Ok(())
+}
+
+/// The numbers of members, given in a transaction.
+struct Numbers<'a> {
+    table: Table<'a, &'static str, u32>,
+    known: HashMap<&'a MemberName, u32>,
+    next: Option<u32>,
+}
+
+impl<'a> Numbers<'a> {
+    fn number(&mut self, member: &'a MemberName) -> Result<u32, redb::Error> {
+        if let Some(number) = self.known.get(member) {
+            return Ok(*number);
+        }
+        let stored = self.table.get(member.as_str())?.map(|number| number.value());
+        let number = match stored {
+            Some(number) => number,
+            None => self.add(member)?,
+        };
+        self.known.insert(member, number);
+        Ok(number)
+    }
+
+    fn add(&mut self, member: &MemberName) -> Result<u32, redb::Error> {
+        let number = match self.next {
+            Some(number) => number,
+            None => self.lowest_free()?,
+        };
+        self.next = Some(number + 1);
+        self.table.insert(member.as_str(), number)?;
+        Ok(number)
+    }
+
+    /// Looks at all members: once in a transaction that has a new one, and there are far fewer of them than publications.
+    fn lowest_free(&self) -> Result<u32, redb::Error> {
+        let mut free = 0;
+        for entry in self.table.iter()? {
+            free = free.max(entry?.1.value() + 1);
+        }
+        Ok(free)
+    }
+}
+
+impl Changes {
+    fn add(&mut self, number: u32, edit: &Edit) {
+        match edit {
+            Edit::Publish { name, content, .. } => {
+                self.rows.insert(key(number, name), Some(write_content(*content)));
+            }
+            Edit::Withdraw { name, .. } => {
+                self.rows.insert(key(number, name), None);
+            }
+            Edit::Forget { .. } => {
+                self.forgotten.push(number);
+                self.rows.retain(|key, _| !key.starts_with(&number.to_be_bytes()));
+            }
+        }
+    }
+}
+
+fn key(member: u32, name: &FileName) -> Vec<u8> {
+    [&member.to_be_bytes(), name.as_str().as_bytes()].concat()
+}
+
+fn read_key(key: &[u8]) -> Option<(u32, FileName)> {
+    let (number, name) = key.split_first_chunk()?;
+    Some((u32::from_be_bytes(*number), FileName::new(std::str::from_utf8(name).ok()?).ok()?))
+}
+
+/// The first byte says what there is: the size in 8 bytes, the root in 32, and whether it is a folder.
+const HAS_SIZE: u8 = 1;
+const HAS_ROOT: u8 = 2;
+const IS_FOLDER: u8 = 4;
+
+fn write_content(Content { file_bytes, root, is_folder }: Content) -> Vec<u8> {
+    let flag = |is_set, flag| if is_set { flag } else { 0 };
+    let mut row = vec![
+        flag(file_bytes.is_some(), HAS_SIZE) | flag(root.is_some(), HAS_ROOT) | flag(is_folder, IS_FOLDER),
+    ];
+    row.extend(file_bytes.into_iter().flat_map(|size| size.bytes().to_be_bytes()));
+    row.extend(root.into_iter().flat_map(|Root(HexBytes(root))| root));
+    row
+}
+
+fn read_content(row: &[u8]) -> Option<Content> {
+    let (&flags, mut rest) = row.split_first()?;
+    let (mut file_bytes, mut root) = (None, None);
+    if flags & HAS_SIZE != 0 {
+        let (size, behind) = rest.split_first_chunk()?;
+        (file_bytes, rest) = (Some(FileBytes::new(u64::from_be_bytes(*size)).ok()?), behind);
+    }
+    if flags & HAS_ROOT != 0 {
+        let (bytes, behind) = rest.split_first_chunk()?;
+        (root, rest) = (Some(Root(HexBytes(*bytes))), behind);
+    }
+    let is_known = flags & !(HAS_SIZE | HAS_ROOT | IS_FOLDER) == 0;
+    (is_known && rest.is_empty()).then_some(Content { file_bytes, root, is_folder: flags & IS_FOLDER != 0 })
+}
+
+#[cfg(test)]
+mod tests;
