@@ -165,7 +165,8 @@ fn publications_are_back_after_the_server_was_killed_and_restarted() {
         assert_eq!(alice.ask(&format!("pub {name}")), PUBLISHED);
     }
     server.kill_and_restart();
-    wait_until("all files are listed again", || bob.ask("sch file-") == names);
+    assert_eq!(bob.ask("sch file-"), names, "they are kept");
+    wait_until("all are offered again", || bob.ask("sch file- online:yes") == names);
     names.sort();
     assert_eq!(alice.ask("lpf"), names);
     assert_eq!(bob.ask(&format!("get {}", names[7])), DOWNLOADED);
