@@ -7,7 +7,7 @@ use crate::project;
 
 #[path = "../../fuzz/src/lib.rs"]
 #[expect(unreachable_pub, reason = "it is the fuzzers' library as well")]
-mod properties;
+pub(crate) mod properties;
 
 #[test]
 fn every_seed_of_every_target_still_holds() {

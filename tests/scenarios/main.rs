@@ -12,6 +12,7 @@ mod fuzz_corpora;
 mod hostile_index;
 mod hostile_names;
 mod hostile_source;
+mod index_histories;
 mod index_rules;
 mod joining;
 mod legacy_directions;

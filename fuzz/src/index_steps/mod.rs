@@ -22,11 +22,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_server::index::{Caller, Index, LegacyAnswer, Tickets};
+use bittrickle_server::index::{Caller, Catalogue, Edit, Index, LegacyAnswer, Tickets};
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
-    DatagramCodec, Encoding, Frame, Hex64, HexBytes, MemberName, Message, Received, Target, legacy,
+    Content, DatagramCodec, Encoding, FileName, Frame, Hex64, HexBytes, MemberName, Message, Received,
+    Target, legacy,
 };
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
@@ -49,6 +50,8 @@ struct Pair {
     elapsed: Duration,
     index: Index,
     model: Model,
+    /// What has been kept: all that the index has noted.
+    kept: BTreeMap<(Arc<MemberName>, FileName), Content>,
     /// Whose a device is. One that nobody has enrolled is the first member's.
     whose: BTreeMap<PublicKey, Arc<MemberName>>,
 }
@@ -74,11 +77,14 @@ fn ticket_for(source: &PublicKey, target: &Target) -> Ticket {
 impl Pair {
     fn new(limits: u8) -> Self {
         let (start, limits) = (Instant::now(), tables::limits(limits));
+        let mut index = Index::new(start, BOOT_ID, limits);
+        index.note_edits();
         Self {
             start,
             elapsed: Duration::ZERO,
-            index: Index::new(start, BOOT_ID, limits),
+            index,
             model: Model::new(limits),
+            kept: BTreeMap::new(),
             whose: BTreeMap::new(),
         }
     }
@@ -91,11 +97,40 @@ impl Pair {
                 self.index.expire(self.now());
                 self.model.expire(self.elapsed);
             }
+            Step::Restart => self.restart(),
             Step::Framed(framed) => self.framed(framed),
             Step::Legacy { from, request } => self.legacy(from, &request),
         }
+        self.keep();
         assert_eq!(self.index.session_count(), self.model.session_count(), "sessions");
         assert_eq!(self.index.publication_count(), self.model.publication_count(), "publications");
+    }
+
+    /// What a store does.
+    fn keep(&mut self) {
+        for edit in self.index.take_edits() {
+            match edit {
+                Edit::Publish { member, name, content } => {
+                    self.kept.insert((member, name), content);
+                }
+                Edit::Withdraw { member, name } => {
+                    let kept = self.kept.remove(&(member, name));
+                    assert!(kept.is_some(), "what was withdrawn had been kept");
+                }
+                Edit::Forget { member } => self.kept.retain(|(owner, _), _| *owner != member),
+            }
+        }
+    }
+
+    fn restart(&mut self) {
+        let mut catalogue = Catalogue::default();
+        for ((member, name), content) in &self.kept {
+            catalogue.add(member, name.clone(), *content);
+        }
+        self.index = Index::new(self.now(), BOOT_ID, self.model.limits);
+        self.index.note_edits();
+        self.index.load(catalogue, |_| true);
+        self.model.restart(self.elapsed);
     }
 
     fn framed(&mut self, framed: Framed) {

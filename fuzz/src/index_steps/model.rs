@@ -53,6 +53,8 @@ pub(super) struct Model {
     pub(super) first_published: Vec<FileName>,
     numbers: BTreeMap<FileName, u32>,
     next_number: u32,
+    /// When the server was started.
+    started: Duration,
 }
 
 pub(super) struct Session {
@@ -101,6 +103,18 @@ impl Model {
             first_published: Vec::new(),
             numbers: BTreeMap::new(),
             next_number: 0,
+            started: Duration::ZERO,
+        }
+    }
+
+    /// Only publications stay, and get their numbers anew: by member, then name.
+    pub(super) fn restart(&mut self, now: Duration) {
+        let publications = std::mem::take(&mut self.publications);
+        *self = Self { started: now, ..Self::new(self.limits) };
+        let mut by_member: Vec<_> = publications.into_iter().collect();
+        by_member.sort_by(|((_, first), _), ((_, second), _)| first.cmp(second));
+        for ((name, member), content) in by_member {
+            self.add(name, &member, content);
         }
     }
 
@@ -180,14 +194,14 @@ impl Model {
         let session =
             self.sessions.iter_mut().find(|session| session.is_of(device)).expect("it is there now");
         (session.source, session.last_sign) = (source, now);
-        logged_in(now)
+        logged_in(clock_ms(now - self.started))
     }
 
     fn heartbeat(&self, now: Duration, from: PublicKey) -> Answer {
         let offered = self.offers.get(&from).into_iter().flatten();
         let digest = offered.fold(0_u64, |sum, offer| sum.wrapping_add(digest(offer)));
         let offered = self.offered(from);
-        let (clock_ms, digest) = (clock_ms(now), Hex64(digest));
+        let (clock_ms, digest) = (clock_ms(now - self.started), Hex64(digest));
         Answer::Heartbeat(HeartbeatReply { boot_id: BOOT_ID, clock_ms, offered, digest })
     }
 
@@ -279,9 +293,9 @@ pub(super) fn password_is_right(name: &str, password: &str) -> bool {
     MEMBERS.contains(&name) && password == name
 }
 
-fn logged_in(now: Duration) -> Answer {
+fn logged_in(clock_ms: u64) -> Answer {
     let (heartbeat_ms, offline_after_ms) = (2_000, 7_000);
-    Answer::LoggedIn(LoggedIn { boot_id: BOOT_ID, clock_ms: clock_ms(now), heartbeat_ms, offline_after_ms })
+    Answer::LoggedIn(LoggedIn { boot_id: BOOT_ID, clock_ms, heartbeat_ms, offline_after_ms })
 }
 
 fn clock_ms(now: Duration) -> u64 {

@@ -25,8 +25,13 @@ use super::tables::{
 pub(super) enum Step {
     Wait(Duration),
     Expire,
+    /// The server ends, and another one begins with what it has kept.
+    Restart,
     Framed(Framed),
-    Legacy { from: SocketAddr, request: legacy::Request },
+    Legacy {
+        from: SocketAddr,
+        request: legacy::Request,
+    },
 }
 
 /// A device asks in frames.
@@ -69,6 +74,7 @@ impl Iterator for Steps<'_> {
         let argument = self.byte();
         Some(match what & 0x3f {
             0 => Step::Wait(Duration::from_millis(choose(&WAITS_MS, argument))),
+            1 if argument & 0x80 != 0 => Step::Restart,
             1 => Step::Expire,
             2..=31 => Step::Framed(self.framed(what, argument)),
             _ => Step::Legacy { from: address(argument), request: self.legacy_request(what & 0x3f) },
