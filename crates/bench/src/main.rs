@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`codec`] | nanoseconds a message, in both encodings, without a socket |
 //! | [`index`] | replies a second and CPU time of a real server, beside an echo of datagrams of the same sizes |
+//! | [`durable`] | publications a second that outlive a kill, and how long a server with millions of them takes to start |
 //! | [`sealed`] | the same beside a server whose cipher does nothing; handshakes, returning devices, memory |
 //! | [`search`] | searches in an index of millions of names, in one process, and the memory of a name |
 //! | [`transfer`] | files and folders from peer to peer, beside bare TCP, `cp` and `b3sum`; swarms, memory |
@@ -18,6 +19,7 @@ mod catalog;
 mod cipher;
 mod client;
 mod codec;
+mod durable;
 mod echo;
 mod handshake;
 mod index;
@@ -38,6 +40,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use durable::DurableError;
 use index::IndexError;
 use process::Role;
 use report::{Report, ReportError};
@@ -59,6 +62,10 @@ enum Benchmark {
     Codec(codec::Options),
     /// Replies a second and CPU time of a real index server, beside a bare echo
     Index(index::Options),
+    /// Publications a second that are durable when they are acknowledged, beside the store alone
+    Publish(durable::PublishOptions),
+    /// How long a server that was killed takes until it answers again: heartbeats, and searches among all names
+    Restart(durable::RestartOptions),
     /// What sealing costs: heartbeats, packets, handshakes, returning devices, memory
     Sealed(sealed::Options),
     /// How long searches take among millions of names, and what memory a name takes
@@ -84,6 +91,8 @@ unit, floor and ratio.";
 enum BenchError {
     #[error(transparent)]
     Index(#[from] IndexError),
+    #[error(transparent)]
+    Durable(#[from] DurableError),
     #[error(transparent)]
     Sealed(#[from] SealedError),
     #[error(transparent)]
@@ -134,6 +143,18 @@ fn run(benchmark: Benchmark) -> Result<(), BenchError> {
             report.finish()?;
         }
         Benchmark::Search(options) => search::run(&options)?,
+        Benchmark::Publish(options) => {
+            interrupt::watch()?;
+            let mut report = Report::to_stdout(options.json);
+            durable::publish(&options, &mut report)?;
+            report.finish()?;
+        }
+        Benchmark::Restart(options) => {
+            interrupt::watch()?;
+            let mut report = Report::to_stdout(options.json);
+            durable::restart(&options, &mut report)?;
+            report.finish()?;
+        }
         Benchmark::Transfer(options) => {
             interrupt::watch()?;
             let mut report = Report::to_stdout(options.json);

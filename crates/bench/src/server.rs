@@ -116,6 +116,19 @@ impl DataFolder {
         self.key
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Starts the server with its limits lifted.
+    ///
+    /// # Errors
+    /// It doesn't start.
+    pub(crate) fn start(&self, role: Role) -> Result<Process, ProcessError> {
+        Process::start(role, &[self.path.as_ref()])
+    }
+
     /// Starts the server as it is, limits included, on this address.
     ///
     /// # Errors
@@ -144,8 +157,27 @@ impl Server {
         devices: impl Iterator<Item = usize> + Clone,
     ) -> Result<Self, ServerError> {
         let folder = DataFolder::with_devices(devices)?;
-        let process = Process::start(role, &[folder.path.as_ref()])?;
+        let process = folder.start(role)?;
         Ok(Self { process, folder })
+    }
+
+    /// A server in this folder, which is started.
+    ///
+    /// # Errors
+    /// It doesn't start.
+    pub(crate) fn start_in(folder: DataFolder, role: Role) -> Result<Self, ServerError> {
+        let process = folder.start(role)?;
+        Ok(Self { process, folder })
+    }
+
+    /// Kills it, and starts another one in its folder.
+    ///
+    /// # Errors
+    /// It doesn't start.
+    pub(crate) fn restart(self, role: Role) -> Result<Self, ServerError> {
+        let Self { process, folder } = self;
+        drop(process);
+        Self::start_in(folder, role)
     }
 
     /// Its process.

@@ -30,6 +30,27 @@ fn index_measures_every_scenario_beside_the_echo() {
 }
 
 #[test]
+fn searches_are_timed_beside_a_look_at_all_names() {
+    let figures = figures(&["search", "--names", "2000", "--queries", "50", "--json"]);
+    for name in ["search.2k.bytes", "search.2k.p50", "search.2k.p99", "search.2k.short.p99"] {
+        assert!(figures[name]["value"].as_f64().unwrap() > 0.0, "{name}");
+    }
+}
+
+#[test]
+fn publications_are_counted_when_they_are_durable_and_are_there_after_a_kill() {
+    let published = figures(&["publish", "--names", "2000", "--sessions", "4", "--json"]);
+    let durable = &published["publish.durable"];
+    assert!(
+        durable["value"].as_f64().unwrap() > 0.0 && durable["floor"].as_f64().unwrap() > 0.0,
+        "{durable}"
+    );
+    let restarted = figures(&["restart", "--names", "2000", "--json"]);
+    let all = restarted["restart.2000"]["value"].as_f64().unwrap();
+    assert!(restarted["restart.2000.heartbeat"]["value"].as_f64().unwrap() <= all);
+}
+
+#[test]
 fn sealed_heartbeats_are_measured_beside_the_null_cipher() {
     let figures = figures(&["sealed", "heartbeat", "--seconds", "0.05", "--sessions", "2", "--json"]);
     check_rate(&figures, "sealed.heartbeat");

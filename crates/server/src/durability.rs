@@ -98,8 +98,9 @@ fn keep(
 ) -> Result<(), StoreError> {
     let started = Instant::now();
     let mut store = PublicationStore::open(data_dir)?;
-    let mut catalogue = Catalogue::default();
+    let mut catalogue = Catalogue::builder(store.count()?).map_err(StoreError::Thread)?;
     store.for_each(|member, name, content| catalogue.add(member, name, content))?;
+    let catalogue = catalogue.finish();
     tracing::info!(
         publications = catalogue.len(),
         ms = started.elapsed().as_millis(),

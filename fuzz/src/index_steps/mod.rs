@@ -123,13 +123,13 @@ impl Pair {
     }
 
     fn restart(&mut self) {
-        let mut catalogue = Catalogue::default();
+        let mut catalogue = Catalogue::builder(0).expect("there are threads");
         for ((member, name), content) in &self.kept {
             catalogue.add(member, name.clone(), *content);
         }
         self.index = Index::new(self.now(), BOOT_ID, self.model.limits);
         self.index.note_edits();
-        self.index.load(catalogue, |_| true);
+        self.index.load(catalogue.finish(), |_| true);
         self.model.restart(self.elapsed);
     }
 

@@ -11,7 +11,7 @@
 //! | [`scan`] | the floor: looking through all names |
 
 mod crowd;
-mod names;
+pub(crate) mod names;
 mod queries;
 mod random;
 mod scan;

@@ -14,7 +14,7 @@ use super::words::Vocabulary;
 ///
 /// What it remembers of the names so far is one table, which goes back to the system as a whole when this is dropped.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(crate) struct Names {
     random: Random,
     vocabulary: Vocabulary,
     /// The hashes of all names so far. Two names that share one are rare, and then the second is left out.
@@ -26,7 +26,7 @@ const FOREIGN_PERCENT: usize = 2;
 
 impl Names {
     /// The names of this seed, with room for `count` of them.
-    pub(super) fn new(seed: u64, count: usize) -> Self {
+    pub(crate) fn new(seed: u64, count: usize) -> Self {
         let seen = HashSet::with_capacity(count);
         Self { random: Random::new(seed, Purpose::Names), vocabulary: Vocabulary::new(seed), seen }
     }

@@ -58,6 +58,7 @@ fn refusal(error: &StoreError) -> Refusal {
         StoreError::NoDevice => Refusal::NoDevice,
         StoreError::File(_)
         | StoreError::Damaged { .. }
+        | StoreError::Thread(_)
         | StoreError::Database(_)
         | StoreError::Record(_)
         | StoreError::TooManyDevices => {

@@ -1,11 +1,15 @@
 //! Publications as they are kept beside the index: what changes about them, and how they come back.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, SyncSender};
+use std::thread::JoinHandle;
 
-use bittrickle_wire::{Content, FileName, MemberName};
+use bittrickle_wire::{Content, FileName, MemberName, fold};
 
 use super::Index;
 use super::publications::Publications;
+use super::trigrams::Trigrams;
 
 /// One change of what members have published. In their order, all of them together make the publications anew.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -50,13 +54,41 @@ pub struct Catalogue {
     publications: Publications,
 }
 
+/// A catalogue that is being made. What names are found by is made on a thread of its own meanwhile.
+#[derive(Debug)]
+pub struct CatalogueBuilder {
+    publications: Publications,
+    /// Names that haven't been handed over, with their numbers, in the form in which they are searched.
+    names: Vec<(u32, String)>,
+    blocks: Option<SyncSender<Vec<(u32, String)>>>,
+    trigrams: Option<JoinHandle<Trigrams>>,
+}
+
+/// Names that are made searchable together: as many as a container of a bitmap has room for.
+const BLOCK: usize = 65_536;
+
+/// Blocks that may wait: more would be memory for nothing.
+const BLOCKS_MAX: usize = 2;
+
 impl Catalogue {
-    /// Adds a publication, or gives the member's publication of this name its new content.
-    pub fn add(&mut self, member: &Arc<MemberName>, name: FileName, content: Content) {
-        self.publications.publish(member, name, content, None, |_| false);
+    /// Begins a catalogue of about so many publications.
+    ///
+    /// # Errors
+    /// The operating system has no threads.
+    pub fn builder(expected: usize) -> io::Result<CatalogueBuilder> {
+        let (blocks, received) = mpsc::sync_channel::<Vec<(u32, String)>>(BLOCKS_MAX);
+        let make = move || {
+            let mut trigrams = Trigrams::default();
+            received.iter().for_each(|block| trigrams.append(&block));
+            trigrams
+        };
+        let thread = std::thread::Builder::new().name("trigrams".to_owned()).spawn(make)?;
+        let mut publications = Publications::default();
+        publications.reserve(expected);
+        Ok(CatalogueBuilder { publications, names: Vec::new(), blocks: Some(blocks), trigrams: Some(thread) })
     }
 
-    /// How many there are.
+    /// How many publications there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.publications.len()
@@ -66,6 +98,38 @@ impl Catalogue {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl CatalogueBuilder {
+    /// Adds a publication, or gives the member's publication of this name its new content.
+    pub fn add(&mut self, member: &Arc<MemberName>, name: FileName, content: Content) {
+        let folded = fold(name.as_str());
+        if let Some(number) = self.publications.restore(member, name, content) {
+            self.names.push((number, folded));
+        }
+        if self.names.len() == BLOCK {
+            self.hand_over();
+        }
+    }
+
+    /// The catalogue.
+    ///
+    /// # Panics
+    /// The thread that makes names searchable has panicked.
+    #[must_use]
+    pub fn finish(mut self) -> Catalogue {
+        self.hand_over();
+        drop(self.blocks.take());
+        let thread = self.trigrams.take().expect("it is taken once");
+        self.publications.set_trigrams(thread.join().expect("making trigrams doesn't panic"));
+        Catalogue { publications: self.publications }
+    }
+
+    fn hand_over(&mut self) {
+        let block = std::mem::take(&mut self.names);
+        // The thread ends before this only by a panic, which is told at the end.
+        let _ = self.blocks.as_ref().map(|blocks| blocks.send(block));
     }
 }
 

@@ -29,7 +29,7 @@ use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, Target, legacy as original};
 
-pub use catalogue::{Catalogue, Edit};
+pub use catalogue::{Catalogue, CatalogueBuilder, Edit};
 pub use legacy::{LegacyAnswer, LegacyLogin};
 use publications::Publications;
 use sessions::Sessions;

@@ -46,16 +46,21 @@ impl Names {
 
     /// Adds a name that isn't there yet, without owners.
     pub(super) fn add(&mut self, name: FileName) -> u32 {
+        let folded = fold(name.as_str());
+        let number = self.add_unsearchable(name);
+        self.trigrams.add(number, &folded);
+        number
+    }
+
+    /// The same, but it isn't found by its parts until [`Names::set_trigrams`].
+    pub(super) fn add_unsearchable(&mut self, name: FileName) -> u32 {
         let (number, hash) = (self.numbers.take(), self.hash(&name));
-        self.trigrams.add(number, &fold(name.as_str()));
         if self.entries.len() <= number as usize {
             self.entries.resize_with(number as usize + 1, || None);
         }
         self.entries[number as usize] = Some(Entry { name, owners: Owners::None });
         let (entries, hasher) = (&self.entries, &self.hasher);
-        self.by_name.insert_unique(hash, number, |number| {
-            hasher.hash_one(entries[*number as usize].as_ref().map_or("", |entry| entry.name.as_str()))
-        });
+        self.by_name.insert_unique(hash, number, |number| hash_of(entries, hasher, *number));
         number
     }
 
@@ -68,6 +73,17 @@ impl Names {
         }
         self.trigrams.remove(number, &fold(entry.name.as_str()));
         self.numbers.give_back(number);
+    }
+
+    /// Makes room for so many more names.
+    pub(super) fn reserve(&mut self, names: usize) {
+        let (entries, hasher) = (&self.entries, &self.hasher);
+        self.by_name.reserve(names, |number| hash_of(entries, hasher, *number));
+        self.entries.reserve(names);
+    }
+
+    pub(super) fn set_trigrams(&mut self, trigrams: Trigrams) {
+        self.trigrams = trigrams;
     }
 
     pub(super) fn trigrams(&self) -> &Trigrams {
@@ -90,6 +106,10 @@ impl Names {
     fn hash(&self, name: &FileName) -> u64 {
         self.hasher.hash_one(name.as_str())
     }
+}
+
+fn hash_of(entries: &[Option<Entry>], hasher: &RandomState, number: u32) -> u64 {
+    hasher.hash_one(entries[number as usize].as_ref().map_or("", |entry| entry.name.as_str()))
 }
 
 #[cfg(test)]

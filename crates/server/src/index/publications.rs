@@ -4,20 +4,21 @@
 //! publication is offered by one session, as what was published last, and nobody else stands for its content
 //! ([`Singles`]). All that is otherwise stands in maps.
 
+mod standing;
+
 use std::collections::HashMap;
-use std::iter;
 use std::ops::RangeFrom;
 use std::sync::Arc;
 
-use bittrickle_wire::{Content, FileName, MemberName, Root};
+use bittrickle_wire::{Content, FileName, MemberName};
 use roaring::RoaringBitmap;
 
-use super::contents::{Claim, Contents, Holder};
+use super::contents::Contents;
 use super::names::{Entry, Names};
-use super::owners::Owners;
 use super::packed::Packed;
 use super::sessions::SessionId;
 use super::singles::Singles;
+use super::trigrams::Trigrams;
 
 /// One member's claim to have a file or a folder under a name.
 #[derive(Debug)]
@@ -140,6 +141,42 @@ impl Publications {
         is_open: impl Fn(SessionId) -> bool,
     ) -> Published {
         let number = self.names.number(&name).unwrap_or_else(|| self.names.add(name));
+        self.publish_under(number, member, content, session, is_open)
+    }
+
+    /// Publishes a name that is not offered by anybody. If it is a new one, it isn't found by its parts until
+    /// [`Publications::set_trigrams`], and this gives its number.
+    pub(super) fn restore(
+        &mut self,
+        member: &Arc<MemberName>,
+        name: FileName,
+        content: Content,
+    ) -> Option<u32> {
+        let known = self.names.number(&name);
+        let number = known.unwrap_or_else(|| self.names.add_unsearchable(name));
+        self.publish_under(number, member, content, None, |_| false);
+        known.is_none().then_some(number)
+    }
+
+    /// Makes room for so many more publications.
+    pub(super) fn reserve(&mut self, publications: usize) {
+        self.names.reserve(publications);
+        let names = &self.names;
+        self.singles.reserve(publications, |name| standing::single_root(names, name));
+    }
+
+    pub(super) fn set_trigrams(&mut self, trigrams: Trigrams) {
+        self.names.set_trigrams(trigrams);
+    }
+
+    fn publish_under(
+        &mut self,
+        number: u32,
+        member: &Arc<MemberName>,
+        content: Content,
+        session: Option<SessionId>,
+        is_open: impl Fn(SessionId) -> bool,
+    ) -> Published {
         let gone = self.take_offers(number, member, |offering| {
             Some(offering.session) == session || !is_open(offering.session)
         });
@@ -247,136 +284,6 @@ impl Publications {
     fn publication_mut(&mut self, number: u32, member: &MemberName) -> &mut Publication {
         let entry = self.names.entry_mut(number).expect("whoever asks has found it");
         entry.owners.get_mut(member).expect("whoever asks has found it")
-    }
-}
-
-/// What stands for which content. Each function is called before the publication itself changes.
-impl Publications {
-    /// The publication stands for this content: as what was published last, or as what a session offers.
-    fn stand(&mut self, name: u32, member: &Arc<MemberName>, session: Option<SessionId>, content: Content) {
-        let Some(root) = content.root else { return };
-        match self.single(root) {
-            Some(single)
-                if single == name && session.is_some() && self.is_first_offer(name, member, content) =>
-            {
-                return;
-            }
-            Some(single) => self.stand_apart(single),
-            None if session.is_none() && self.may_be_single(name, member, root) => {
-                let names = &self.names;
-                if self.singles.add(root, name, |name| single_root(names, name)) {
-                    return;
-                }
-            }
-            None => {}
-        }
-        self.contents.add(Claim { member, name }, session, content);
-    }
-
-    /// It doesn't stand for it any more.
-    fn fall(&mut self, name: u32, member: &Arc<MemberName>, session: Option<SessionId>, content: Content) {
-        let Some(root) = content.root else { return };
-        if self.single(root) != Some(name) {
-            self.contents.remove(Claim { member, name }, session, content);
-        } else if session.is_none() {
-            self.singles.remove(root, name);
-        }
-    }
-
-    /// Whether the publication's only offer would be this one, of what was published last.
-    fn is_first_offer(&self, name: u32, member: &MemberName, content: Content) -> bool {
-        let publication = self.publication(name, member);
-        publication.is_some_and(|publication| publication.is_unoffered() && publication.content() == content)
-    }
-
-    /// Whether the publication would be the only one that stands for this root.
-    fn may_be_single(&self, name: u32, member: &MemberName, root: Root) -> bool {
-        let is_alone = self.names.entry(name).is_some_and(|entry| match &entry.owners {
-            Owners::None => true,
-            Owners::One(owner, publication) => **owner == *member && publication.is_unoffered(),
-            Owners::Many(_) => false,
-        });
-        is_alone && !self.contents.has(root)
-    }
-
-    /// The name whose only publication alone stands for this root.
-    fn single(&self, root: Root) -> Option<u32> {
-        let is_it = |name: &u32| single_root(&self.names, *name) == Some(root);
-        self.singles.candidates(root).find(is_it)
-    }
-
-    /// If the name's only publication alone stands for its content, it doesn't any more.
-    fn stand_apart(&mut self, name: u32) {
-        let Some(root) = single_root(&self.names, name).filter(|root| self.single(*root) == Some(name))
-        else {
-            return;
-        };
-        self.singles.remove(root, name);
-        let entry = self.names.entry(name).expect("it has a content");
-        for (member, publication) in entry.owners.iter() {
-            let claim = Claim { member, name };
-            self.contents.add(claim, None, publication.content());
-            for Offering { session, content } in publication.offerings() {
-                self.contents.add(claim, Some(session), content);
-            }
-        }
-    }
-
-    /// Who has a content, from this member on, by member: first that they have published it last, then each session
-    /// once.
-    pub(super) fn holders<'a>(
-        &'a self,
-        root: Root,
-        from: Option<&MemberName>,
-    ) -> impl Iterator<Item = Holder<'a>> {
-        let owners = self.single(root).and_then(|name| self.names.entry(name)).map(|entry| &entry.owners);
-        let several = owners.is_none().then(|| self.contents.holders(root, from));
-        let one = owners.into_iter().flat_map(move |owners| owners.range_from(from));
-        let one = one.flat_map(|(member, publication)| {
-            let content = Some(publication.content());
-            let sessions = publication.offerings().map(|offering| Some(offering.session));
-            iter::once(None).chain(sessions).map(move |session| Holder { member, session, content })
-        });
-        one.collect::<Vec<_>>().into_iter().chain(several.into_iter().flatten())
-    }
-
-    /// The names from this number on of all contents whose root is between these two, by number. `None` when there are so
-    /// many such roots that looking at all names is no worse.
-    pub(super) fn names_between(
-        &self,
-        lowest: Root,
-        highest: Root,
-        RangeFrom { start }: RangeFrom<u32>,
-    ) -> Option<impl Iterator<Item = u32>> {
-        let is_between = move |name: &u32| {
-            single_root(&self.names, *name).is_some_and(|root| (lowest..=highest).contains(&root))
-                && *name >= start
-        };
-        let singles = self.singles.candidates(lowest).filter(is_between);
-        self.contents.names_between(lowest, highest, start, singles)
-    }
-
-    /// A session is downloading these contents.
-    pub(super) fn announce(&mut self, roots: &[Root], member: &Arc<MemberName>, session: SessionId) {
-        for root in roots {
-            if let Some(name) = self.single(*root) {
-                self.stand_apart(name);
-            }
-        }
-        self.contents.announce(roots, member, session);
-    }
-
-    /// It isn't any more.
-    pub(super) fn end_announcements(&mut self, roots: &[Root], member: &Arc<MemberName>, session: SessionId) {
-        self.contents.end_announcements(roots, member, session);
-    }
-}
-
-/// The root behind a name that has one owner.
-fn single_root(names: &Names, name: u32) -> Option<Root> {
-    match &names.entry(name)?.owners {
-        Owners::One(_, publication) => publication.content().root,
-        Owners::None | Owners::Many(_) => None,
     }
 }
 

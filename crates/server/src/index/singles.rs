@@ -30,11 +30,16 @@ impl Singles {
         let is_full = self.candidates(root).nth(ALIKE_MAX - 1).is_some();
         if !is_full {
             let hasher = &self.hasher;
-            self.by_head.insert_unique(hasher.hash_one(head(root)), name, |name| {
-                root_of(*name).map_or(0, |root| hasher.hash_one(head(root)))
-            });
+            let hash = |name: &u32| hash_of(hasher, *name, &root_of);
+            self.by_head.insert_unique(hasher.hash_one(head(root)), name, hash);
         }
         !is_full
+    }
+
+    /// Makes room for so many more.
+    pub(super) fn reserve(&mut self, names: usize, root_of: impl Fn(u32) -> Option<Root>) {
+        let hasher = &self.hasher;
+        self.by_head.reserve(names, |name| hash_of(hasher, *name, &root_of));
     }
 
     pub(super) fn remove(&mut self, root: Root, name: u32) {
@@ -46,6 +51,10 @@ impl Singles {
     fn hash(&self, root: Root) -> u64 {
         self.hasher.hash_one(head(root))
     }
+}
+
+fn hash_of(hasher: &RandomState, name: u32, root_of: impl Fn(u32) -> Option<Root>) -> u64 {
+    root_of(name).map_or(0, |root| hasher.hash_one(head(root)))
 }
 
 fn head(Root(HexBytes(bytes)): Root) -> [u8; 4] {

@@ -92,6 +92,9 @@ pub enum StoreError {
     /// A record can't be read.
     #[error("a store is damaged: {0}; restore it from a backup")]
     Record(#[from] BadRecord),
+    /// There is no thread to read it on.
+    #[error("the operating system has no thread for reading a store: {0}")]
+    Thread(std::io::Error),
     /// There is no such member.
     #[error("there is no such member")]
     NoMember,

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bittrickle_wire::{Content, FileBytes, FileName, HexBytes, MemberName, Root};
 use redb::{
-    Database, Durability, ReadableDatabase as _, ReadableTable as _, Table, TableDefinition, WriteTransaction,
+    Database, Durability, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, Table,
+    TableDefinition, WriteTransaction,
 };
 
 use super::file::{self, Layout};
@@ -85,6 +86,23 @@ impl PublicationStore {
         Ok(())
     }
 
+    /// How many publications there are.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn count(&mut self) -> Result<usize, StoreError> {
+        let transaction = self.opened()?.begin_read().map_err(failed)?;
+        let count = transaction.open_table(PUBLICATIONS).map_err(failed)?.len().map_err(failed)?;
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    fn opened(&mut self) -> Result<&Database, StoreError> {
+        if self.database.is_none() {
+            self.database = Some((self.open)()?);
+        }
+        Ok(self.database.as_ref().expect("it has just been opened"))
+    }
+
     /// Gives every publication, by member.
     ///
     /// # Errors
@@ -93,14 +111,10 @@ impl PublicationStore {
         &mut self,
         mut each: impl FnMut(&Arc<MemberName>, FileName, Content),
     ) -> Result<(), StoreError> {
-        let damaged =
-            |reason| StoreError::Damaged { path: self.data_dir.path().join(LAYOUT.file_name), reason };
+        let path = self.data_dir.path().join(LAYOUT.file_name);
+        let damaged = |reason| StoreError::Damaged { path: path.clone(), reason };
         let bad_row = || damaged(Damage::Record(BadRecord { table: "publications" }));
-        if self.database.is_none() {
-            self.database = Some((self.open)()?);
-        }
-        let database = self.database.as_ref().expect("it has just been opened");
-        let transaction = database.begin_read().map_err(failed)?;
+        let transaction = self.opened()?.begin_read().map_err(failed)?;
         let mut members = HashMap::new();
         for entry in transaction.open_table(MEMBER_NUMBERS).map_err(failed)?.iter().map_err(failed)? {
             let (name, number) = entry.map_err(failed)?;
