@@ -3,10 +3,11 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
-use bittrickle_wire::messages::{Login, Reply, Request};
+use bittrickle_wire::messages::{Login, RefusalCode, Reply, Request};
 use bittrickle_wire::seal::{Cipher, Datagram, Entropy, KeysUsedUp, OpenError, PublicKey};
 use bittrickle_wire::{Encoding, Frame, Message, Received};
 use bytes::BytesMut;
@@ -63,6 +64,12 @@ pub(crate) enum ClientError {
 /// How often a request is sent before the server is given up.
 const TRIES: u32 = 10;
 
+/// How long a server that has just been started is waited for: shorter than it waits for a sign of life.
+const START: Duration = Duration::from_secs(5);
+
+/// How long to wait until it is asked again.
+const START_PAUSE: Duration = Duration::from_millis(10);
+
 /// How long each try waits.
 const TRY: Duration = Duration::from_millis(500);
 
@@ -110,14 +117,24 @@ impl<C: Cipher> Client<C> {
         let message = Message::Request(request);
         let frame = Frame { request_id, encoding: Encoding::Bincode, message };
         self.socket.set_nonblocking(false)?;
-        for _ in 0..TRIES {
+        let began = Instant::now();
+        let mut tries = 0;
+        while tries < TRIES {
             if interrupt::requested() {
                 return Err(ClientError::Interrupted);
             }
+            tries += 1;
             let mut datagram = BytesMut::new();
             self.sealed.session.seal(frame.clone(), &mut datagram)?;
             self.socket.send(&datagram)?;
             match self.wait_for(request_id)? {
+                // It has just been started, and reads what is published.
+                Some((Reply::Refused(refused), _))
+                    if refused.code == RefusalCode::TOO_FAST && began.elapsed() < START =>
+                {
+                    tries = 0;
+                    sleep(START_PAUSE);
+                }
                 Some((Reply::Refused(refused), _)) => {
                     return Err(ClientError::Refused(refused.sentence.as_str().to_owned()));
                 }

@@ -28,7 +28,7 @@ pub(crate) struct PublishOptions {
     names: u32,
 
     /// Sessions that publish, each with one request in flight
-    #[arg(long, default_value_t = 128, value_parser = value_parser!(u16).range(1..=1_024))]
+    #[arg(long, default_value_t = 512, value_parser = value_parser!(u16).range(1..=1_024))]
     sessions: u16,
 }
 

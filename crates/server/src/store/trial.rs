@@ -71,7 +71,9 @@ impl StorageBackend for Trial {
             if state.bytes < offset + out.len() as u64 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if state.pages.is_empty() && offset + out.len() as u64 <= state.file_bytes {
+            let is_as_in_file = pieces(offset, out.len())
+                .all(|(start, _)| !state.pages.contains_key(&(start / PAGE_BYTES as u64)));
+            if is_as_in_file && offset + out.len() as u64 <= state.file_bytes {
                 return file.read_exact_at(out, offset);
             }
             for (start, piece) in pieces(offset, out.len()) {
