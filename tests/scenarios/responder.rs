@@ -1,6 +1,7 @@
 //! The server, from datagram to datagram, at invented times: what is said outside a seal, who may make a handshake, and
 //! what a sealed session may do (BT-6.1, BT-6.2, BT-6.4, BT-6.5, BT-2.11, BT-5.3-3).
 
+mod durable;
 mod garbage;
 mod handshakes;
 mod members;

@@ -1,0 +1,107 @@
+//! Answers that wait until what they say is durable (BT-2.6-8).
+
+use bittrickle_server::index::{Catalogue, Edit};
+use bittrickle_tests::samples;
+use bittrickle_tests::socketless::{Device, Server};
+use bittrickle_wire::messages::{RefusalCode, Reply};
+use bytes::BytesMut;
+
+use super::{ALICE, BOB, heartbeat, publish, refusal};
+
+/// A server that keeps publications, and has read that there are none.
+fn world() -> (Server, Device, Device) {
+    let mut world = Server::new();
+    world.responder.keep_publications();
+    let (alice, bob) = (world.log_in("alice", 1, ALICE), world.log_in("bob", 2, BOB));
+    world.responder.load(Catalogue::builder(0).unwrap().finish());
+    (world, alice, bob)
+}
+
+/// The answer that has been held back longest.
+fn next_held(world: &mut Server, device: &mut Device) -> Option<Reply> {
+    let mut out = BytesMut::new();
+    let to = world.responder.next_held(&mut out)?;
+    to.and_then(|_| device.open(&out))
+}
+
+/// BT-2.6-8
+#[test]
+fn a_change_is_answered_when_it_is_durable_and_in_the_order_of_the_changes() {
+    let (mut world, mut alice, mut bob) = world();
+    assert_eq!(world.ask(&mut alice, publish("a")), None, "not yet");
+    let first = world.responder.next_batch().unwrap();
+    assert_eq!(world.ask(&mut bob, publish("b")), None);
+    assert_eq!(world.ask(&mut bob, samples::unpublish(vec![samples::name("b")])), None);
+    let second = world.responder.next_batch().unwrap();
+    assert!(world.responder.next_batch().is_none(), "nothing has changed since");
+    assert_eq!((first.number, second.number), (1, 2));
+    assert!(matches!(&first.edits[..], [Edit::Publish { name, .. }] if name.as_str() == "a"));
+    assert!(matches!(&second.edits[..], [Edit::Publish { .. }, Edit::Withdraw { .. }]));
+    assert_eq!(next_held(&mut world, &mut alice), None);
+    world.responder.made_durable(1);
+    assert!(matches!(next_held(&mut world, &mut alice), Some(Reply::Published(_))));
+    assert_eq!(next_held(&mut world, &mut bob), None);
+    assert!(
+        world.ask(&mut alice, publish("a")).is_none(),
+        "bob's changes may be on their way to the disk yet"
+    );
+    world.responder.made_durable(2);
+    assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Published(_))));
+    assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Unpublished(_))));
+    assert!(matches!(next_held(&mut world, &mut alice), Some(Reply::Published(_))));
+    assert!(matches!(world.ask(&mut alice, publish("a")), Some(Reply::Published(_))), "nothing is new in it");
+}
+
+/// BT-2.6-8: a full disk, for instance.
+#[test]
+fn what_can_not_be_kept_is_refused_and_everything_else_goes_on() {
+    let (mut world, mut alice, mut bob) = world();
+    assert_eq!(world.ask(&mut alice, publish("a")), None);
+    let batch = world.responder.next_batch().unwrap();
+    world.responder.failed_to_keep();
+    let told = next_held(&mut world, &mut alice);
+    assert!(matches!(&told, Some(Reply::Refused(refused)) if refused.code == RefusalCode::BUSY), "{told:?}");
+    assert_eq!(refusal(&mut world, &mut bob, publish("b")), Some(RefusalCode::BUSY));
+    for request in [heartbeat(), samples::search("a", None)] {
+        assert_eq!(refusal(&mut world, &mut bob, request), None);
+    }
+    world.responder.made_durable(batch.number);
+    assert_eq!(world.ask(&mut bob, publish("b")), None);
+    let batch = world.responder.next_batch().unwrap();
+    world.responder.made_durable(batch.number);
+    assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Published(_))));
+}
+
+/// BT-2.6-8: presence doesn't wait for what millions of publications take to be read.
+#[test]
+fn while_publications_are_read_what_is_asked_about_them_has_to_wait_and_nothing_else() {
+    let mut world = Server::new();
+    world.responder.keep_publications();
+    let mut alice = world.log_in("alice", 1, ALICE);
+    assert_eq!(refusal(&mut world, &mut alice, heartbeat()), None);
+    for (name, request) in samples::requests() {
+        world.wait(1_000);
+        let about = ["publish", "unpublish", "announce", "search", "locate", "list_files"];
+        let waits = about.iter().any(|about| name == *about || name.starts_with(&format!("{about}_")));
+        if !waits {
+            continue;
+        }
+        assert_eq!(refusal(&mut world, &mut alice, request), Some(RefusalCode::TOO_FAST), "{name}");
+    }
+    let mut catalogue = Catalogue::builder(2).unwrap();
+    for member in ["alice", "removed"] {
+        catalogue.add(
+            &std::sync::Arc::new(samples::member(member)),
+            samples::name("kept"),
+            samples::hashed(5, 7),
+        );
+    }
+    world.responder.load(catalogue.finish());
+    let mut bob = world.log_in("bob", 2, BOB);
+    match world.ask(&mut bob, samples::search("kept", None)) {
+        Some(Reply::Found(found)) => assert_eq!((found.hits[0].members, found.hits[0].sources), (1, 0)),
+        other => panic!("{other:?}"),
+    }
+    let batch = world.responder.next_batch().unwrap();
+    assert!(matches!(&batch.edits[..], [Edit::Forget { member }] if member.as_str() == "removed"));
+}
