@@ -139,4 +139,15 @@ fn a_member_who_is_removed_and_comes_again_has_published_nothing() {
     server.kill_and_restart();
     let mut carol = Client::log_in(&server, "carol", "carol", 40_003);
     assert_eq!(own_files(&mut carol), BTreeSet::new());
+
+    // The same while no server runs.
+    wait_until("carol has published again", || {
+        matches!(carol.ask(Encoding::Bincode, publish(&names(1, 0, 1))), Reply::Published(_))
+    });
+    server.kill();
+    assert!(server.admin(&["user", "remove", "carol"], "").status.success());
+    server.add_member("carol");
+    server.restart();
+    let mut carol = Client::log_in(&server, "carol", "carol", 40_003);
+    assert_eq!(own_files(&mut carol), BTreeSet::new());
 }

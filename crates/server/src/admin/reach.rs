@@ -4,17 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bittrickle_wire::MemberName;
+
 use super::{AdminError, execute};
 use crate::accounts::unix_seconds;
 use crate::control::{Answer, AskError, Command, ask};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::store::Store;
+use crate::index::Edit;
+use crate::store::{PublicationStore, Store};
 
 /// The way to the store.
 #[derive(Debug)]
 pub(super) enum Reach {
     /// No server runs: this process holds the data folder.
-    Store(Box<Store>),
+    Store(Box<Store>, Arc<DataDir>),
     /// A server runs with this data folder.
     Server(PathBuf),
 }
@@ -43,7 +46,10 @@ impl Reach {
                 Missing::Refuse => DataDir::open_existing(data_dir, Duration::ZERO),
             };
             match opened {
-                Ok(data_dir) => return Ok(Self::Store(Box::new(Store::open(Arc::new(data_dir))?))),
+                Ok(data_dir) => {
+                    let data_dir = Arc::new(data_dir);
+                    return Ok(Self::Store(Box::new(Store::open(Arc::clone(&data_dir))?), data_dir));
+                }
                 Err(DataDirError::InUse { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -59,7 +65,14 @@ impl Reach {
     /// Has a command carried out. A refusal is an error.
     pub(super) fn run(&self, command: Command) -> Result<Answer, AdminError> {
         let answer = match self {
-            Self::Store(store) => execute::execute(store, unix_seconds(), command).0,
+            Self::Store(store, data_dir) => {
+                if let Command::RemoveMember(member) = &command
+                    && store.member(member)?.is_some()
+                {
+                    forget(data_dir, member)?;
+                }
+                execute::execute(store, unix_seconds(), command).0
+            }
             Self::Server(data_dir) => ask(data_dir, &command)?,
         };
         match answer {
@@ -67,4 +80,10 @@ impl Reach {
             answer => Ok(answer),
         }
     }
+}
+
+/// Takes back all that a member has published: somebody else may come under this name. A running server does it by itself.
+fn forget(data_dir: &Arc<DataDir>, member: &MemberName) -> Result<(), AdminError> {
+    let member = Arc::new(member.clone());
+    Ok(PublicationStore::open(Arc::clone(data_dir))?.commit(&[Edit::Forget { member }])?)
 }
