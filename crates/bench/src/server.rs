@@ -221,7 +221,7 @@ async fn serve_on_runtime<C: Cipher>(data_dir: &Path) -> Result<(), ServerError>
     let legacy: LegacyAccess = "off".parse().expect("nobody");
     let responder = Responder::<C>::new(index, identity, lifted_limits(), legacy);
     let durability = Some(Durability::start(data_dir)?);
-    let members = udp::Members { accounts, notices, durability };
+    let members = udp::Members { accounts, notices, durability, offline_hours_max: None };
     udp::serve(socket, responder, members, std::future::pending()).await?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::{fmt, io};
 use tokio::sync::mpsc;
 
 use crate::data_dir::DataDir;
-use crate::index::{Catalogue, Edit};
+use crate::index::{Catalogue, CatalogueBuilder, Edit, NameBlock, NameLetters};
 use crate::responder::Batch;
 use crate::store::{PublicationStore, StoreError};
 
@@ -42,6 +42,9 @@ pub struct Durability {
 
 /// Most edits of one commit: so many are a few megabytes, and a commit of them takes part of a second.
 const EDITS_MAX: usize = 16_384;
+
+/// Blocks of names that may wait for their letters: more would be memory for nothing.
+const BLOCKS_MAX: usize = 2;
 
 /// How long to wait before a commit that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -98,9 +101,7 @@ fn keep(
 ) -> Result<(), StoreError> {
     let started = Instant::now();
     let mut store = PublicationStore::open(data_dir)?;
-    let mut catalogue = Catalogue::builder(store.count()?).map_err(StoreError::Thread)?;
-    store.for_each(|member, name, content| catalogue.add(member, name, content))?;
-    let catalogue = catalogue.finish();
+    let catalogue = read(&mut store)?;
     tracing::info!(
         publications = catalogue.len(),
         ms = started.elapsed().as_millis(),
@@ -130,6 +131,31 @@ fn keep(
         }
     }
     Ok(())
+}
+
+/// Reads all publications. What names are found by is made on a thread of its own meanwhile.
+fn read(store: &mut PublicationStore) -> Result<Catalogue, StoreError> {
+    let (blocks, received) = blocking::sync_channel::<NameBlock>(BLOCKS_MAX);
+    let make_letters = move || {
+        let mut letters = NameLetters::default();
+        received.iter().for_each(|block| letters.append(&block));
+        letters
+    };
+    let letters = std::thread::Builder::new().name("letters".to_owned()).spawn(make_letters);
+    let letters = letters.map_err(StoreError::Thread)?;
+    let mut builder = CatalogueBuilder::with_capacity(store.count()?);
+    // Sending fails only when the thread has panicked, which is told when it is joined.
+    store.for_each(|member, name, content| {
+        if let Some(block) = builder.add(member, name, content) {
+            let _ = blocks.send(block);
+        }
+    })?;
+    for (member, hours) in store.offline_hours()? {
+        builder.set_offline_hours(member, hours);
+    }
+    let _ = blocks.send(builder.last_block());
+    drop(blocks);
+    Ok(builder.finish(letters.join().expect("adding letters doesn't panic")))
 }
 
 /// What hasn't been written yet.

@@ -118,18 +118,18 @@ impl Pair {
                     assert!(kept.is_some(), "what was withdrawn had been kept");
                 }
                 Edit::Forget { member } => self.kept.retain(|(owner, _), _| *owner != member),
+                Edit::Offline { .. } => unreachable!("no step is an hour"),
             }
         }
     }
 
     fn restart(&mut self) {
-        let mut catalogue = Catalogue::builder(0).expect("there are threads");
-        for ((member, name), content) in &self.kept {
-            catalogue.add(member, name.clone(), *content);
-        }
+        let kept = self.kept.iter();
+        let catalogue =
+            Catalogue::of(kept.map(|((member, name), content)| (Arc::clone(member), name.clone(), *content)));
         self.index = Index::new(self.now(), BOOT_ID, self.model.limits);
         self.index.note_edits();
-        self.index.load(catalogue.finish(), |_| true);
+        self.index.load(catalogue, |_| true);
         self.model.restart(self.elapsed);
     }
 

@@ -1,9 +1,11 @@
 //! Answers that wait until what they say is durable (BT-2.6-8).
 
+use std::sync::Arc;
+
 use bittrickle_server::index::{Catalogue, Edit};
 use bittrickle_tests::samples;
 use bittrickle_tests::socketless::{Device, Server};
-use bittrickle_wire::messages::{RefusalCode, Reply};
+use bittrickle_wire::messages::{Logout, RefusalCode, Reply, Request};
 use bytes::BytesMut;
 
 use super::{ALICE, BOB, heartbeat, publish, refusal};
@@ -13,7 +15,7 @@ fn world() -> (Server, Device, Device) {
     let mut world = Server::new();
     world.responder.keep_publications();
     let (alice, bob) = (world.log_in("alice", 1, ALICE), world.log_in("bob", 2, BOB));
-    world.responder.load(Catalogue::builder(0).unwrap().finish());
+    world.responder.load(Catalogue::default());
     (world, alice, bob)
 }
 
@@ -72,6 +74,34 @@ fn what_can_not_be_kept_is_refused_and_everything_else_goes_on() {
     assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Published(_))));
 }
 
+/// BT-2.6-9
+#[test]
+fn who_is_offline_for_too_many_hours_publishes_nothing_any_more() {
+    let (mut world, mut alice, mut bob) = world();
+    for (device, name) in [(&mut alice, "a"), (&mut bob, "b")] {
+        assert_eq!(world.ask(device, publish(name)), None);
+    }
+    assert!(matches!(world.ask(&mut bob, Request::Logout(Logout {})), Some(Reply::LoggedOut(_))));
+    let hours = |world: &mut Server| {
+        let forgotten = world.responder.index.pass_hour(2);
+        forgotten.iter().map(|member| member.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((hours(&mut world), hours(&mut world)), (vec![], vec![]));
+    bob = world.log_in("bob", 2, BOB);
+    assert_eq!(hours(&mut world), Vec::<String>::new(), "bob has been here");
+    assert!(matches!(world.ask(&mut bob, Request::Logout(Logout {})), Some(Reply::LoggedOut(_))));
+    assert_eq!((hours(&mut world), hours(&mut world)), (vec![], vec![]));
+    assert_eq!(hours(&mut world), ["bob"]);
+    assert_eq!(world.responder.index.publication_count(), 1, "alice is online");
+    let edits = world.responder.next_batch().unwrap().edits;
+    let counted = edits.iter().filter_map(|edit| match edit {
+        Edit::Offline { member, hours } if member.as_str() == "bob" => Some(*hours),
+        _ => None,
+    });
+    assert_eq!(counted.collect::<Vec<_>>(), [1, 2, 0, 1, 2]);
+    assert!(matches!(edits.last(), Some(Edit::Forget { member }) if member.as_str() == "bob"));
+}
+
 /// BT-2.6-8: presence doesn't wait for what millions of publications take to be read.
 #[test]
 fn while_publications_are_read_what_is_asked_about_them_has_to_wait_and_nothing_else() {
@@ -88,15 +118,8 @@ fn while_publications_are_read_what_is_asked_about_them_has_to_wait_and_nothing_
         }
         assert_eq!(refusal(&mut world, &mut alice, request), Some(RefusalCode::TOO_FAST), "{name}");
     }
-    let mut catalogue = Catalogue::builder(2).unwrap();
-    for member in ["alice", "removed"] {
-        catalogue.add(
-            &std::sync::Arc::new(samples::member(member)),
-            samples::name("kept"),
-            samples::hashed(5, 7),
-        );
-    }
-    world.responder.load(catalogue.finish());
+    let kept = |member| (Arc::new(samples::member(member)), samples::name("kept"), samples::hashed(5, 7));
+    world.responder.load(Catalogue::of(["alice", "removed"].map(kept)));
     let mut bob = world.log_in("bob", 2, BOB);
     match world.ask(&mut bob, samples::search("kept", None)) {
         Some(Reply::Found(found)) => assert_eq!((found.hits[0].members, found.hits[0].sources), (1, 0)),

@@ -35,6 +35,11 @@ pub(super) struct Serving {
     #[arg(long, value_name = "FILE")]
     credentials: Option<PathBuf>,
 
+    /// Days after which the publications of a member who is offline are forgotten; only days in which a server runs count
+    /// [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_offline: Option<u32>,
+
     /// Networks from which the original's clients are served, in clear, or `off` [default: 127.0.0.0/8,::1/128]
     #[arg(long, value_name = "CIDR,...|off")]
     legacy: Option<LegacyAccess>,
@@ -108,8 +113,18 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
     let index = Index::new(Instant::now(), Hex64(getrandom::u64()?), index::Limits::default());
     let identity = Identity { secret: key, directory, seed };
     let responder: Responder = Responder::new(index, identity, sealing::Limits::default(), legacy);
-    let counters =
-        udp::serve(socket, responder, udp::Members { accounts, notices, durability }, stop).await?;
+    let counters = udp::serve(
+        socket,
+        responder,
+        udp::Members {
+            accounts,
+            notices,
+            durability,
+            offline_hours_max: serving.keep_offline.map(|days| days * 24),
+        },
+        stop,
+    )
+    .await?;
     tracing::info!("stopped: {counters}");
     Ok(())
 }

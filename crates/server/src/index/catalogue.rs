@@ -1,9 +1,7 @@
 //! Publications as they are kept beside the index: what changes about them, and how they come back.
 
-use std::io;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{self, SyncSender};
-use std::thread::JoinHandle;
 
 use bittrickle_wire::{Content, FileName, MemberName, fold};
 
@@ -35,6 +33,13 @@ pub enum Edit {
         /// Who.
         member: Arc<MemberName>,
     },
+    /// The member has been offline for so long.
+    Offline {
+        /// Who.
+        member: Arc<MemberName>,
+        /// For how many hours, of those in which a server ran.
+        hours: u32,
+    },
 }
 
 impl Edit {
@@ -42,7 +47,10 @@ impl Edit {
     #[must_use]
     pub fn member(&self) -> &Arc<MemberName> {
         match self {
-            Self::Publish { member, .. } | Self::Withdraw { member, .. } | Self::Forget { member } => member,
+            Self::Publish { member, .. }
+            | Self::Withdraw { member, .. }
+            | Self::Forget { member }
+            | Self::Offline { member, .. } => member,
         }
     }
 }
@@ -52,40 +60,39 @@ impl Edit {
 #[derive(Debug, Default)]
 pub struct Catalogue {
     publications: Publications,
+    offline_hours: HashMap<Arc<MemberName>, u32>,
 }
 
-/// A catalogue that is being made. What names are found by is made on a thread of its own meanwhile.
-#[derive(Debug)]
+/// A catalogue that is being made.
+#[derive(Debug, Default)]
 pub struct CatalogueBuilder {
     publications: Publications,
-    /// Names that haven't been handed over, with their numbers, in the form in which they are searched.
-    names: Vec<(u32, String)>,
-    blocks: Option<SyncSender<Vec<(u32, String)>>>,
-    trigrams: Option<JoinHandle<Trigrams>>,
+    offline_hours: HashMap<Arc<MemberName>, u32>,
+    block: NameBlock,
 }
 
-/// Names that are made searchable together: as many as a container of a bitmap has room for.
+/// Names that aren't found by their letters yet, with their numbers, in the form in which they are searched.
+#[derive(Debug, Default)]
+pub struct NameBlock(Vec<(u32, String)>);
+
+/// Which names contain which letters: half of the work of a catalogue, which can be done beside the other one.
+#[derive(Debug, Default)]
+pub struct NameLetters(Trigrams);
+
+/// Names of a block: as many as a container of a bitmap has room for.
 const BLOCK: usize = 65_536;
 
-/// Blocks that may wait: more would be memory for nothing.
-const BLOCKS_MAX: usize = 2;
-
 impl Catalogue {
-    /// Begins a catalogue of about so many publications.
-    ///
-    /// # Errors
-    /// The operating system has no threads.
-    pub fn builder(expected: usize) -> io::Result<CatalogueBuilder> {
-        let (blocks, received) = mpsc::sync_channel::<Vec<(u32, String)>>(BLOCKS_MAX);
-        let make = move || {
-            let mut trigrams = Trigrams::default();
-            received.iter().for_each(|block| trigrams.append(&block));
-            trigrams
-        };
-        let thread = std::thread::Builder::new().name("trigrams".to_owned()).spawn(make)?;
-        let mut publications = Publications::default();
-        publications.reserve(expected);
-        Ok(CatalogueBuilder { publications, names: Vec::new(), blocks: Some(blocks), trigrams: Some(thread) })
+    /// A catalogue of these.
+    pub fn of(publications: impl IntoIterator<Item = (Arc<MemberName>, FileName, Content)>) -> Self {
+        let (mut builder, mut letters) = (CatalogueBuilder::default(), NameLetters::default());
+        for (member, name, content) in publications {
+            if let Some(block) = builder.add(&member, name, content) {
+                letters.append(&block);
+            }
+        }
+        letters.append(&builder.last_block());
+        builder.finish(letters)
     }
 
     /// How many publications there are.
@@ -102,34 +109,46 @@ impl Catalogue {
 }
 
 impl CatalogueBuilder {
-    /// Adds a publication, or gives the member's publication of this name its new content.
-    pub fn add(&mut self, member: &Arc<MemberName>, name: FileName, content: Content) {
+    /// Begins a catalogue of about so many publications.
+    #[must_use]
+    pub fn with_capacity(publications: usize) -> Self {
+        let mut builder = Self::default();
+        builder.publications.reserve(publications);
+        builder
+    }
+
+    /// Adds a publication, or gives the member's publication of this name its new content. Gives the names of the last ones,
+    /// when they are many enough to be worth being appended to the letters.
+    pub fn add(&mut self, member: &Arc<MemberName>, name: FileName, content: Content) -> Option<NameBlock> {
         let folded = fold(name.as_str());
         if let Some(number) = self.publications.restore(member, name, content) {
-            self.names.push((number, folded));
+            self.block.0.push((number, folded));
         }
-        if self.names.len() == BLOCK {
-            self.hand_over();
-        }
+        (self.block.0.len() == BLOCK).then(|| self.last_block())
     }
 
-    /// The catalogue.
-    ///
-    /// # Panics
-    /// The thread that makes names searchable has panicked.
+    /// Notes that a member had been offline for so many hours.
+    pub fn set_offline_hours(&mut self, member: Arc<MemberName>, hours: u32) {
+        self.offline_hours.insert(member, hours);
+    }
+
+    /// The names that haven't been given yet.
+    pub fn last_block(&mut self) -> NameBlock {
+        std::mem::take(&mut self.block)
+    }
+
+    /// The catalogue. All blocks have been appended to `letters`, in their order.
     #[must_use]
-    pub fn finish(mut self) -> Catalogue {
-        self.hand_over();
-        drop(self.blocks.take());
-        let thread = self.trigrams.take().expect("it is taken once");
-        self.publications.set_trigrams(thread.join().expect("making trigrams doesn't panic"));
-        Catalogue { publications: self.publications }
+    pub fn finish(mut self, letters: NameLetters) -> Catalogue {
+        self.publications.set_trigrams(letters.0);
+        Catalogue { publications: self.publications, offline_hours: self.offline_hours }
     }
+}
 
-    fn hand_over(&mut self) {
-        let block = std::mem::take(&mut self.names);
-        // The thread ends before this only by a panic, which is told at the end.
-        let _ = self.blocks.as_ref().map(|blocks| blocks.send(block));
+impl NameLetters {
+    /// Adds the names of a block.
+    pub fn append(&mut self, block: &NameBlock) {
+        self.0.append(&block.0);
     }
 }
 
@@ -159,8 +178,31 @@ impl Index {
     pub fn load(&mut self, catalogue: Catalogue, is_known: impl Fn(&MemberName) -> bool) {
         self.is_loading = false;
         self.publications = catalogue.publications;
+        self.offline_hours = catalogue.offline_hours;
         let gone: Vec<_> = self.publications.members().filter(|member| !is_known(member)).cloned().collect();
         gone.iter().for_each(|member| self.remove_member(member));
+    }
+
+    /// Another hour has passed. Members who have publications and have been offline for more than so many hours publish
+    /// nothing any more (BT-2.6-9). Only hours count in which the index runs: no wrong clock makes anybody old. Says who
+    /// that was.
+    pub fn pass_hour(&mut self, hours_max: u32) -> Vec<Arc<MemberName>> {
+        let publishers: Vec<_> = self.publications.members().cloned().collect();
+        let mut forgotten = Vec::new();
+        for member in publishers {
+            let before = self.offline_hours.get(&member).copied().unwrap_or(0);
+            let is_online = self.sessions.of_member(&member).next().is_some();
+            let hours = if is_online { 0 } else { before.saturating_add(1) };
+            if hours > hours_max {
+                self.offline_hours.remove(&member);
+                self.forget(&member);
+                forgotten.push(member);
+            } else if hours != before {
+                self.offline_hours.insert(Arc::clone(&member), hours);
+                self.note(|| Edit::Offline { member, hours });
+            }
+        }
+        forgotten
     }
 
     /// Whether changes of publications are refused, as they can't be kept at present.

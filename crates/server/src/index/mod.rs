@@ -21,6 +21,7 @@ mod sessions;
 mod singles;
 mod trigrams;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +30,7 @@ use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, Target, legacy as original};
 
-pub use catalogue::{Catalogue, CatalogueBuilder, Edit};
+pub use catalogue::{Catalogue, CatalogueBuilder, Edit, NameBlock, NameLetters};
 pub use legacy::{LegacyAnswer, LegacyLogin};
 use publications::Publications;
 use sessions::Sessions;
@@ -101,6 +102,8 @@ pub struct Index {
     limits: Limits,
     sessions: Sessions,
     publications: Publications,
+    /// For how many hours members with publications have been offline, if that is counted.
+    offline_hours: HashMap<Arc<MemberName>, u32>,
     /// What has changed about publications, if anybody wants to know.
     edits: Option<Vec<Edit>>,
     /// Whether the publications are still being read.
@@ -121,6 +124,7 @@ impl Index {
             limits,
             sessions,
             publications,
+            offline_hours: HashMap::new(),
             edits: None,
             is_loading: false,
             is_refusing: false,

@@ -29,6 +29,7 @@ const LAYOUT: Layout = Layout {
     create: |transaction| {
         transaction.open_table(MEMBER_NUMBERS)?;
         transaction.open_table(PUBLICATIONS)?;
+        transaction.open_table(OFFLINE_HOURS)?;
         Ok(())
     },
     cache_bytes: 64 * 1_024 * 1_024,
@@ -39,6 +40,9 @@ const MEMBER_NUMBERS: TableDefinition<'_, &str, u32> = TableDefinition::new("mem
 
 /// A member's number, big-endian, and a file's name, to what stands behind it.
 const PUBLICATIONS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("publications");
+
+/// A member's name to the hours for which the member has been offline.
+const OFFLINE_HOURS: TableDefinition<'_, &str, u32> = TableDefinition::new("offline_hours");
 
 /// What a commit does to the publications: the last word on each.
 #[derive(Default)]
@@ -96,6 +100,23 @@ impl PublicationStore {
         Ok(usize::try_from(count).unwrap_or(usize::MAX))
     }
 
+    /// For how many hours members have been offline.
+    ///
+    /// # Errors
+    /// A row can't be read, or the disk fails.
+    pub fn offline_hours(&mut self) -> Result<Vec<(Arc<MemberName>, u32)>, StoreError> {
+        let path = self.data_dir.path().join(LAYOUT.file_name);
+        let transaction = self.opened()?.begin_read().map_err(failed)?;
+        let mut all = Vec::new();
+        for entry in transaction.open_table(OFFLINE_HOURS).map_err(failed)?.iter().map_err(failed)? {
+            let (member, hours) = entry.map_err(failed)?;
+            let member = MemberName::new(member.value());
+            let damaged = |_| StoreError::Damaged { path: path.clone(), reason: Damage::Contradiction };
+            all.push((Arc::new(member.map_err(damaged)?), hours.value()));
+        }
+        Ok(all)
+    }
+
     fn opened(&mut self) -> Result<&Database, StoreError> {
         if self.database.is_none() {
             self.database = Some((self.open)()?);
@@ -141,7 +162,13 @@ fn write(transaction: &WriteTransaction, edits: &[Edit]) -> Result<(), redb::Err
     let mut numbers =
         Numbers { table: transaction.open_table(MEMBER_NUMBERS)?, known: HashMap::new(), next: None };
     let mut changes = Changes::default();
+    let mut offline_hours = transaction.open_table(OFFLINE_HOURS)?;
     for edit in edits {
+        match edit {
+            Edit::Offline { member, hours } => drop(offline_hours.insert(member.as_str(), hours)?),
+            Edit::Forget { member } => drop(offline_hours.remove(member.as_str())?),
+            Edit::Publish { .. } | Edit::Withdraw { .. } => {}
+        }
         changes.add(numbers.number(edit.member())?, edit);
     }
     let mut publications = transaction.open_table(PUBLICATIONS)?;
@@ -213,6 +240,7 @@ impl Changes {
                 self.forgotten.push(number);
                 self.rows.retain(|key, _| !key.starts_with(&number.to_be_bytes()));
             }
+            Edit::Offline { .. } => {}
         }
     }
 }

@@ -37,6 +37,9 @@ const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// How often sessions are expired when no request does it, and how often counters are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How many of these are an hour.
+const HOUR_TICKS: u32 = 3_600;
+
 /// How often drops are reported, while there are any.
 const REPORT_TICKS: u32 = 60;
 
@@ -49,6 +52,8 @@ pub struct Members {
     pub notices: mpsc::Receiver<Notice>,
     /// Who makes publications durable. Without, they are kept as long as the server runs.
     pub durability: Option<Durability>,
+    /// Hours after which those of members who are offline are forgotten, if ever.
+    pub offline_hours_max: Option<u32>,
 }
 
 /// The socket, and which addresses it wants.
@@ -88,6 +93,11 @@ pub async fn serve<C: Cipher>(
             _ = tick.tick() => {
                 responder.expire(Instant::now());
                 ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(HOUR_TICKS)
+                    && let Some(hours_max) = members.offline_hours_max
+                {
+                    pass_hour(&mut responder, hours_max);
+                }
                 if ticks.is_multiple_of(REPORT_TICKS) {
                     report_drops(&mut reported, responder.counters());
                 }
@@ -241,6 +251,16 @@ fn canonical(from: SocketAddr) -> SocketAddr {
     match from.ip().to_canonical() {
         ip @ IpAddr::V4(_) => SocketAddr::new(ip, from.port()),
         IpAddr::V6(_) => from,
+    }
+}
+
+fn pass_hour<C>(responder: &mut Responder<C>, hours_max: u32) {
+    for member in responder.index.pass_hour(hours_max) {
+        tracing::info!(
+            member = member.as_str(),
+            hours_max,
+            "publications are forgotten: their member has been offline for longer"
+        );
     }
 }
 

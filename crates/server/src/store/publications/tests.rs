@@ -73,6 +73,7 @@ fn expected(edits: &[Edit]) -> Rows {
                 rows.remove(&(who, name.as_str().to_owned()));
             }
             Edit::Forget { .. } => rows.retain(|(owner, _), _| *owner != who),
+            Edit::Offline { .. } => {}
         }
     }
     rows
@@ -100,6 +101,17 @@ fn what_was_committed_is_there_after_opening_again() {
         drop(store);
         assert_eq!(rows(&mut open(&folder).unwrap()), expected(&edits));
     }
+}
+
+#[test]
+fn hours_are_kept_until_their_member_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = open(&folder).unwrap();
+    let offline = |who: &str, hours| Edit::Offline { member: member(who), hours };
+    store.commit(&[publish("alice", "a", 1), offline("alice", 1), offline("bob", 5)]).unwrap();
+    store.commit(&[offline("alice", 2), forget("bob")]).unwrap();
+    drop(store);
+    assert_eq!(open(&folder).unwrap().offline_hours().unwrap(), [(member("alice"), 2)]);
 }
 
 #[test]
