@@ -7,7 +7,9 @@
 //! ```
 //! While the disk refuses, what wasn't written is kept and tried again, and the UDP loop takes no more of it.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self as blocking, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,6 +39,8 @@ pub enum Progress {
 pub struct Durability {
     batches: Option<blocking::Sender<Batch>>,
     progress: mpsc::UnboundedReceiver<Progress>,
+    /// Reading may take long: it ends when nobody waits for it any more.
+    is_ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -57,14 +61,16 @@ impl Durability {
     pub fn start(data_dir: Arc<DataDir>) -> io::Result<Self> {
         let (batches, received) = blocking::channel();
         let (progress, receiver) = mpsc::unbounded_channel();
+        let is_ending = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&is_ending);
         let run = move || {
             // Nobody hears of it when the server has ended meanwhile.
-            if let Err(error) = keep(data_dir, &received, &progress) {
+            if let Err(error) = keep(data_dir, &received, &progress, &ending) {
                 let _ = progress.send(Progress::Broken(error));
             }
         };
         let thread = std::thread::Builder::new().name("durability".to_owned()).spawn(run)?;
-        Ok(Self { batches: Some(batches), progress: receiver, thread: Some(thread) })
+        Ok(Self { batches: Some(batches), progress: receiver, is_ending, thread: Some(thread) })
     }
 
     /// Hands a batch over.
@@ -87,6 +93,7 @@ impl fmt::Debug for Durability {
 
 impl Drop for Durability {
     fn drop(&mut self) {
+        self.is_ending.store(true, Ordering::Relaxed);
         drop(self.batches.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that keeps publications has failed");
@@ -98,10 +105,14 @@ fn keep(
     data_dir: Arc<DataDir>,
     batches: &blocking::Receiver<Batch>,
     progress: &mpsc::UnboundedSender<Progress>,
+    is_ending: &AtomicBool,
 ) -> Result<(), StoreError> {
     let started = Instant::now();
     let mut store = PublicationStore::open(data_dir)?;
-    let catalogue = read(&mut store)?;
+    let catalogue = read(&mut store, is_ending)?;
+    if is_ending.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     tracing::info!(
         publications = catalogue.len(),
         ms = started.elapsed().as_millis(),
@@ -134,7 +145,7 @@ fn keep(
 }
 
 /// Reads all publications. What names are found by is made on a thread of its own meanwhile.
-fn read(store: &mut PublicationStore) -> Result<Catalogue, StoreError> {
+fn read(store: &mut PublicationStore, is_ending: &AtomicBool) -> Result<Catalogue, StoreError> {
     let (blocks, received) = blocking::sync_channel::<NameBlock>(BLOCKS_MAX);
     let make_letters = move || {
         let mut letters = NameLetters::default();
@@ -149,6 +160,7 @@ fn read(store: &mut PublicationStore) -> Result<Catalogue, StoreError> {
         if let Some(block) = builder.add(member, name, content) {
             let _ = blocks.send(block);
         }
+        if is_ending.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     for (member, hours) in store.offline_hours()? {
         builder.set_offline_hours(member, hours);

@@ -204,7 +204,8 @@ impl<C: Cipher> Responder<C> {
         let is_change = matches!(request.kind, RequestKind::Pub(_) | RequestKind::Unp(_));
         match self.index.handle_legacy(now, from, &request) {
             LegacyAnswer::Reply(reply) => {
-                let reply = if is_change { self.hold_legacy(from, reply) } else { Some(reply) };
+                let is_held = is_change && matches!(reply, legacy::Reply::Success(_));
+                let reply = if is_held { self.hold_legacy(from, reply) } else { Some(reply) };
                 let Some(reply) = reply else { return };
                 self.counters.legacy_answered += 1;
                 out.extend_from_slice(&reply.encode());

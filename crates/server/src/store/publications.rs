@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bittrickle_wire::{Content, FileBytes, FileName, HexBytes, MemberName, Root};
@@ -124,13 +125,13 @@ impl PublicationStore {
         Ok(self.database.as_ref().expect("it has just been opened"))
     }
 
-    /// Gives every publication, by member.
+    /// Gives every publication, by member, until `each` says that it is enough.
     ///
     /// # Errors
     /// A row can't be read, or the disk fails.
     pub fn for_each(
         &mut self,
-        mut each: impl FnMut(&Arc<MemberName>, FileName, Content),
+        mut each: impl FnMut(&Arc<MemberName>, FileName, Content) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         let path = self.data_dir.path().join(LAYOUT.file_name);
         let damaged = |reason| StoreError::Damaged { path: path.clone(), reason };
@@ -146,7 +147,10 @@ impl PublicationStore {
             let (key, value) = entry.map_err(failed)?;
             let (number, name) = read_key(key.value()).ok_or_else(bad_row)?;
             let content = read_content(value.value()).ok_or_else(bad_row)?;
-            each(members.get(&number).ok_or_else(|| damaged(Damage::Contradiction))?, name, content);
+            let member = members.get(&number).ok_or_else(|| damaged(Damage::Contradiction))?;
+            if each(member, name, content).is_break() {
+                break;
+            }
         }
         Ok(())
     }

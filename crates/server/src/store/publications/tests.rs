@@ -55,6 +55,7 @@ fn rows(store: &mut PublicationStore) -> Rows {
     let mut rows = Rows::new();
     let mut add = |who: &Arc<MemberName>, what: FileName, content| {
         rows.insert((who.as_str().to_owned(), what.as_str().to_owned()), content);
+        ControlFlow::Continue(())
     };
     store.for_each(&mut add).unwrap();
     rows
