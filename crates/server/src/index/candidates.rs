@@ -14,8 +14,9 @@ pub(super) struct Postings<'a> {
 
 /// The numbers that are in all of some postings, from one on, in order.
 pub(super) struct Candidates<'a> {
-    /// The smallest posting, gone through; and those that it is looked up in.
-    smallest: roaring::bitmap::Iter<'a>,
+    /// The smallest posting, and what hasn't been gone through of it; and those that it is looked up in.
+    smallest: &'a RoaringBitmap,
+    rest: roaring::bitmap::Iter<'a>,
     others: Vec<&'a RoaringBitmap>,
     /// How many of the smallest are still gone through.
     left: usize,
@@ -62,8 +63,8 @@ impl<'a> Postings<'a> {
         }
         self.postings.sort_by_cached_key(|names| names.len());
         let (smallest, others) = self.postings.split_first()?;
-        let (smallest, others) = (smallest.range(start..), others.to_vec());
-        Some(Candidates { smallest, others, left: LOOKED_UP_MAX, all: None })
+        let rest = smallest.range(start..);
+        Some(Candidates { smallest, rest, others: others.to_vec(), left: LOOKED_UP_MAX, all: None })
     }
 
     fn all_of(&mut self, trigrams: &'a Trigrams, text: &[char]) {
@@ -78,12 +79,12 @@ impl Iterator for Candidates<'_> {
 
     fn next(&mut self) -> Option<u32> {
         while self.all.is_none() {
-            let number = self.smallest.next()?;
-            if self.left == 0 {
+            let number = self.rest.next()?;
+            if self.left == 0 && !self.others.is_empty() {
                 self.all = Some(self.intersection(number));
                 break;
             }
-            self.left -= 1;
+            self.left = self.left.saturating_sub(1);
             if self.others.iter().take(OTHERS_MAX).all(|names| names.contains(number)) {
                 return Some(number);
             }
@@ -95,7 +96,8 @@ impl Iterator for Candidates<'_> {
 impl Candidates<'_> {
     /// What is left of the smallest posting, from this number on, in all others.
     fn intersection(&self, start: u32) -> roaring::bitmap::IntoIter {
-        let mut names: RoaringBitmap = std::iter::once(start).chain(self.smallest.clone()).collect();
+        let mut names = self.smallest.clone();
+        names.remove_range(..start);
         for other in &self.others {
             if names.len() <= LOOKED_UP_MAX as u64 {
                 break;
