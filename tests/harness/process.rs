@@ -113,6 +113,11 @@ impl Process {
         kill_process(pid, signal).expect("the process is ours and has not been waited for");
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.0.try_wait().expect("the process is ours").is_some()
+    }
+
     /// Kills it in the middle of whatever it does.
     pub fn kill(&mut self) {
         self.0.kill().expect("the process is ours");

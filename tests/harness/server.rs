@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::process::{Process, Programs, run};
+use crate::wait::wait_until;
 
 /// A running `bittrickle-server`.
 #[derive(Debug)]
@@ -136,6 +137,7 @@ fn log_path(folder: &TempDir) -> PathBuf {
 fn spawn(programs: &Programs, folder: &TempDir, listen: &str, extra: &[String]) -> (Process, SocketAddr) {
     let log =
         fs::File::options().create(true).append(true).open(log_path(folder)).expect("the folder is ours");
+    let reads_before = reads(folder);
     let mut child = programs
         .server()
         .args(["-v", "--listen", listen, "--data-dir"])
@@ -149,12 +151,21 @@ fn spawn(programs: &Programs, folder: &TempDir, listen: &str, extra: &[String]) 
         .spawn()
         .expect("the test program is built");
     let stdout = child.stdout.take().expect("it is piped");
-    let process = Process::new(child);
+    let mut process = Process::new(child);
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line).expect("the server's stdout is a pipe");
     let address = line.trim_end().strip_prefix("listening on ").and_then(|address| address.parse().ok());
     let address = address.unwrap_or_else(|| {
         panic!("the first line is {line:?}; {}", fs::read_to_string(log_path(folder)).unwrap_or_default())
     });
+    // It listens before it knows what is published, and refuses what is asked about that until then (BT-2.6-8).
+    wait_until("the server has read what is published, or ends", || {
+        reads(folder) > reads_before || process.has_ended()
+    });
     (process, address)
+}
+
+/// How often a server of this folder has read what is published.
+fn reads(folder: &TempDir) -> usize {
+    fs::read_to_string(log_path(folder)).unwrap_or_default().matches("publications are read").count()
 }
