@@ -2,6 +2,7 @@
 //! what a sealed session may do (BT-6.1, BT-6.2, BT-6.4, BT-6.5, BT-2.11, BT-5.3-3).
 
 mod durable;
+mod fronts;
 mod garbage;
 mod handshakes;
 mod members;

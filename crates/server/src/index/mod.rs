@@ -15,6 +15,7 @@ mod numbers;
 mod owners;
 mod packed;
 mod publications;
+mod pulse;
 mod requests;
 mod search;
 mod sessions;
@@ -33,6 +34,7 @@ use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, Target, legacy as o
 pub use catalogue::{Catalogue, CatalogueBuilder, Edit, NameBlock, NameLetters};
 pub use legacy::{LegacyAnswer, LegacyLogin};
 use publications::Publications;
+pub use pulse::{Clock, Pulse};
 use sessions::Sessions;
 
 /// Who asks in frames: the handshake has proved it.
@@ -97,8 +99,7 @@ const _: () = assert!(OFFLINE_AFTER.as_millis() > 3 * HEARTBEAT.as_millis());
 /// Who is online, and who shares what.
 #[derive(Debug)]
 pub struct Index {
-    boot_id: Hex64,
-    started: Instant,
+    clock: Clock,
     limits: Limits,
     sessions: Sessions,
     publications: Publications,
@@ -116,11 +117,11 @@ impl Index {
     /// An empty index, started now. `boot_id` must differ from that of every other start of the server.
     #[must_use]
     pub fn new(now: Instant, boot_id: Hex64, limits: Limits) -> Self {
-        let sessions = Sessions::new(now);
+        let clock = Clock::new(now, boot_id);
+        let sessions = Sessions::new(clock);
         let publications = Publications::default();
         Self {
-            boot_id,
-            started: now,
+            clock,
             limits,
             sessions,
             publications,
@@ -134,8 +135,19 @@ impl Index {
     /// The clock on which tickets end: milliseconds since the index was started (BT-2.3-8).
     #[must_use]
     pub fn clock_ms(&self, now: Instant) -> u64 {
-        let elapsed = now.saturating_duration_since(self.started);
-        u64::try_from(elapsed.as_millis()).expect("500 million years are not over")
+        self.clock.ms(now)
+    }
+
+    /// That clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The sign of life of a device's session, if it has one.
+    #[must_use]
+    pub fn pulse(&self, device: &PublicKey) -> Option<Arc<Pulse>> {
+        self.sessions.of_device(device).map(|session| Arc::clone(&session.pulse))
     }
 
     /// Answers one request. Repeating a request repeats its answer and changes nothing (BT-2.2-3).

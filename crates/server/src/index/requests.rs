@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{
-    Announce, Announced, HeartbeatReply, LoggedIn, LoggedOut, Login, Offer, Publish, Published, RefusalCode,
-    Refused, Reply, Request, Unpublish, Unpublished, offer_digest,
+    Announce, Announced, LoggedIn, LoggedOut, Login, Offer, Publish, Published, RefusalCode, Refused, Reply,
+    Request, Unpublish, Unpublished, offer_digest,
 };
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{Content, Encoding, FileBytes, FileName, Hex64, MemberName, SourceAddress};
+use bittrickle_wire::{Content, Encoding, FileBytes, FileName, MemberName, SourceAddress};
 
 use super::publications::Offering;
 use super::sessions::{Session, SessionId, Speaks};
@@ -139,7 +139,7 @@ impl Index {
             }
         }
         Ok(LoggedIn {
-            boot_id: self.boot_id,
+            boot_id: self.clock.boot_id,
             clock_ms: self.clock_ms(now),
             heartbeat_ms: milliseconds(HEARTBEAT),
             offline_after_ms: milliseconds(OFFLINE_AFTER),
@@ -186,9 +186,7 @@ impl Index {
 
     fn heartbeat(&self, now: Instant, asker: &Asker) -> Reply {
         let session = self.sessions.session(asker.session).expect("the asker has just been found");
-        let (offered, digest) = (session.offered(), Hex64(session.digest()));
-        let (boot_id, clock_ms) = (self.boot_id, self.clock_ms(now));
-        Reply::HeartbeatReply(HeartbeatReply { boot_id, clock_ms, offered, digest })
+        Reply::HeartbeatReply(session.pulse.reply(now, &self.clock))
     }
 
     fn publish(&mut self, asker: &Asker, publish: Publish) -> Result<Reply, Refused> {
@@ -214,7 +212,7 @@ impl Index {
             session.add_offer(published.name, before, digest);
         }
         let session = self.sessions.session(asker.session).expect("the asker has just been found");
-        Ok(Reply::Published(Published { offered: session.offered() }))
+        Ok(Reply::Published(Published { offered: session.pulse.offered() }))
     }
 
     /// Refuses as many more publications of a member as there is no room for (BT-2.6-4).

@@ -12,6 +12,7 @@ use bittrickle_wire::{MemberName, Root, SourceAddress};
 use roaring::RoaringBitmap;
 use slab::Slab;
 
+use super::pulse::{Clock, Pulse, nanoseconds};
 use super::{LEGACY_OFFLINE_AFTER, OFFLINE_AFTER};
 
 /// Numbers sessions in the order of their logins; never used twice.
@@ -38,8 +39,8 @@ pub(super) struct Session {
     /// What it offers; made with the first name, as most sessions of a great many offer nothing. A legacy session has
     /// none: it offers all that its member has published.
     offers: Option<Box<Offers>>,
-    /// Nanoseconds since the index was started: half the size of an [`Instant`], and as exact.
-    heard_ns: u64,
+    /// When it was heard, and how much it offers.
+    pub(super) pulse: Arc<Pulse>,
 }
 
 /// The names that a session offers. What stands behind each, the publications know.
@@ -47,8 +48,6 @@ pub(super) struct Session {
 struct Offers {
     /// By number.
     names: RoaringBitmap,
-    /// The sum of the digests of those offers (BT-2.4-3).
-    digest: u64,
     /// Contents that it is downloading, and has pieces of (BT-2.12).
     announced: Vec<Root>,
 }
@@ -56,7 +55,7 @@ struct Offers {
 /// All sessions. Each stands in every table that applies to it.
 #[derive(Debug)]
 pub(super) struct Sessions {
-    started: Instant,
+    clock: Clock,
     next_id: SessionId,
     /// The sessions themselves. The maps hold their places only: a map keeps an eighth to a half of its own empty.
     places: Slab<Session>,
@@ -89,18 +88,9 @@ impl Session {
         }
     }
 
-    /// The moment at which it is over, if nothing is heard before (BT-2.3-4, BT-4.2-3).
-    fn over_at_ns(&self) -> u64 {
-        self.heard_ns + nanoseconds(if self.is_legacy() { LEGACY_OFFLINE_AFTER } else { OFFLINE_AFTER })
-    }
-
-    pub(super) fn offered(&self) -> u32 {
-        let names = self.offers.as_ref().map_or(0, |offers| offers.names.len());
-        u32::try_from(names).expect("a member's publications are limited to fewer")
-    }
-
-    pub(super) fn digest(&self) -> u64 {
-        self.offers.as_ref().map_or(0, |offers| offers.digest)
+    /// The silence after which it is over (BT-2.3-4, BT-4.2-3).
+    fn silence_max(&self) -> Duration {
+        if self.is_legacy() { LEGACY_OFFLINE_AFTER } else { OFFLINE_AFTER }
     }
 
     /// Offers the name with this number, for which these are the digests of what it offered under it so far and of what it
@@ -111,7 +101,7 @@ impl Session {
         }
         let offers = self.offers.get_or_insert_default();
         if offers.names.insert(name) {
-            offers.digest = offers.digest.wrapping_add(digest);
+            self.pulse.add_offer(digest);
         }
     }
 
@@ -120,7 +110,7 @@ impl Session {
         if let Some(offers) = &mut self.offers
             && offers.names.remove(name)
         {
-            offers.digest = offers.digest.wrapping_sub(digest);
+            self.pulse.remove_offer(digest);
         }
     }
 
@@ -140,9 +130,9 @@ impl Session {
 
 impl Sessions {
     /// None yet.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
-            started: now,
+            clock,
             next_id: SessionId::FIRST,
             places: Slab::new(),
             by_id: HashMap::new(),
@@ -150,10 +140,6 @@ impl Sessions {
             by_member: BTreeMap::new(),
             by_look: BinaryHeap::new(),
         }
-    }
-
-    fn elapsed_ns(&self, now: Instant) -> u64 {
-        nanoseconds(now.saturating_duration_since(self.started))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -171,8 +157,10 @@ impl Sessions {
         self.next_id = id.next();
         let member = Arc::clone(member);
         self.by_member.entry(Arc::clone(&member)).or_default().push(id);
-        let session = Session { id, member, speaks, source, offers: None, heard_ns: self.elapsed_ns(now) };
-        self.by_look.push(Reverse((session.over_at_ns(), id)));
+        let now_ns = self.clock.ns(now);
+        let pulse = Arc::new(Pulse::new(now_ns));
+        let session = Session { id, member, speaks, source, offers: None, pulse };
+        self.by_look.push(Reverse((now_ns + nanoseconds(session.silence_max()), id)));
         let place = u32::try_from(self.places.insert(session)).expect("sessions are limited to fewer");
         self.by_id.insert(id, place);
         if let Speaks::Frames(device) = speaks {
@@ -186,6 +174,7 @@ impl Sessions {
     pub(super) fn close(&mut self, id: SessionId) -> Option<Session> {
         let place = self.by_id.remove(&id)?;
         let session = self.places.remove(place as usize);
+        session.pulse.end();
         if let Speaks::Frames(device) = session.speaks {
             self.by_device.remove(&device);
         }
@@ -198,17 +187,17 @@ impl Sessions {
         Some(session)
     }
 
-    /// The next session whose time is over; it is still there.
+    /// The next session whose time is over; it is still there, but a heartbeat can't save it any more.
     pub(super) fn next_expired(&mut self, now: Instant) -> Option<SessionId> {
-        let now_ns = self.elapsed_ns(now);
+        let now_ns = self.clock.ns(now);
         while let Some(Reverse((_, id))) =
             self.by_look.peek().copied().filter(|Reverse((at_ns, _))| *at_ns <= now_ns)
         {
             self.by_look.pop();
-            match self.session(id).map(Session::over_at_ns) {
-                Some(over_at_ns) if over_at_ns > now_ns => self.by_look.push(Reverse((over_at_ns, id))),
-                Some(_) => return Some(id),
-                None => {}
+            let Some(session) = self.session(id) else { continue };
+            match session.pulse.end_if_silent(now_ns, session.silence_max()) {
+                Some(over_at_ns) => self.by_look.push(Reverse((over_at_ns, id))),
+                None => return Some(id),
             }
         }
         None
@@ -219,10 +208,9 @@ impl Sessions {
     }
 
     /// Notes a sign of life.
-    pub(super) fn touch(&mut self, now: Instant, id: SessionId) {
-        let heard_ns = self.elapsed_ns(now);
-        if let Some(session) = self.session_mut(id) {
-            session.heard_ns = heard_ns;
+    pub(super) fn touch(&self, now: Instant, id: SessionId) {
+        if let Some(session) = self.session(id) {
+            session.pulse.hear(self.clock.ns(now));
         }
     }
 
@@ -265,8 +253,4 @@ impl Sessions {
         members.sort_by_key(|(_, ids)| ids.first().copied());
         members.into_iter().map(|(member, _)| member).collect()
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).expect("584 years are not over")
 }

@@ -1,6 +1,7 @@
 //! What became of the datagrams that came in.
 
 use std::fmt;
+use std::ops::Add;
 
 /// Every datagram is counted when it comes; a handshake that waited is counted again if nothing came of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -37,6 +38,10 @@ pub struct Counters {
     pub unexpected_replies: u64,
     /// Dropped: repeats of what is being worked on, and checks beyond a limit.
     pub waiting: u64,
+    /// Shed: requests of sessions, as more came than could be answered.
+    pub requests_shed: u64,
+    /// Shed: what strangers sent, for the same reason.
+    pub strangers_shed: u64,
 }
 
 impl Counters {
@@ -51,6 +56,8 @@ impl Counters {
             + self.bad_seals
             + self.replays
             + self.unexpected_replies
+            + self.requests_shed
+            + self.strangers_shed
     }
 }
 
@@ -60,7 +67,7 @@ impl fmt::Display for Counters {
             f,
             "{} frames and {} legacy datagrams answered, {} hellos, {} handshakes, {} passwords checked; dropped: {} \
              malformed, {} unsealed, {} from addresses that may not speak so, {} bad cookies, {} handshakes beyond a \
-             limit, {} bad seals, {} replays, {} answers nobody asked for, {} repeats; {} of unknown sessions, {} from \
+             limit, {} bad seals, {} replays, {} answers nobody asked for, {} repeats; shed: {} requests, {} of strangers; {} of unknown sessions, {} from \
              new addresses",
             self.frames_answered,
             self.legacy_answered,
@@ -76,8 +83,38 @@ impl fmt::Display for Counters {
             self.replays,
             self.unexpected_replies,
             self.waiting,
+            self.requests_shed,
+            self.strangers_shed,
             self.unknown_sessions,
             self.moved,
         )
+    }
+}
+
+/// What several threads have counted.
+impl Add for Counters {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            hellos: self.hellos + other.hellos,
+            handshakes: self.handshakes + other.handshakes,
+            frames_answered: self.frames_answered + other.frames_answered,
+            legacy_answered: self.legacy_answered + other.legacy_answered,
+            passwords: self.passwords + other.passwords,
+            malformed: self.malformed + other.malformed,
+            unsealed: self.unsealed + other.unsealed,
+            address_refused: self.address_refused + other.address_refused,
+            bad_cookies: self.bad_cookies + other.bad_cookies,
+            handshakes_shed: self.handshakes_shed + other.handshakes_shed,
+            bad_seals: self.bad_seals + other.bad_seals,
+            replays: self.replays + other.replays,
+            unknown_sessions: self.unknown_sessions + other.unknown_sessions,
+            moved: self.moved + other.moved,
+            unexpected_replies: self.unexpected_replies + other.unexpected_replies,
+            waiting: self.waiting + other.waiting,
+            requests_shed: self.requests_shed + other.requests_shed,
+            strangers_shed: self.strangers_shed + other.strangers_shed,
+        }
     }
 }

@@ -95,7 +95,7 @@ impl<C: Cipher> Responder<C> {
             Answer::Sealed { index, device, request_id, encoding, reply } => {
                 let reply = if is_durable { reply } else { refusal() };
                 // The session may be another device's by now.
-                let is_its_own = self.table.slot_mut(index).is_some_and(|slot| slot.device == device);
+                let is_its_own = self.table.slot(index).is_some_and(|slot| slot.device == device);
                 let frame = Frame { request_id, encoding, message: Message::Reply(reply) };
                 if is_its_own { self.seal(index, frame, out) } else { None }
             }
@@ -118,7 +118,7 @@ impl<C: Cipher> Responder<C> {
         reply: Reply,
     ) -> Option<Reply> {
         let Some(batch) = self.awaited_batch() else { return Some(reply) };
-        let device = self.table.slot_mut(index)?.device;
+        let device = self.table.slot(index)?.device;
         self.held.answers.push_back((batch, Answer::Sealed { index, device, request_id, encoding, reply }));
         None
     }

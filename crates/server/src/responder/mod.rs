@@ -4,6 +4,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | `front` | what is done about a datagram before the index is asked, on any thread |
 //! | `strangers` | hellos and handshakes: what anybody may send |
 //! | `sealed` | frames under a seal |
 //! | `passwords` | what waits for a password to be checked: enrolments and legacy logins |
@@ -12,6 +13,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod counters;
+mod front;
 mod held;
 mod passwords;
 mod sealed;
@@ -21,15 +23,9 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use bittrickle_wire::Format;
 use bittrickle_wire::legacy::{self, RequestKind};
-use bittrickle_wire::limits::{LEGACY_DATAGRAM_BYTES_MAX, STRANGER_DATAGRAM_BYTES_MIN};
-use bittrickle_wire::seal::{
-    Aes256Gcm, Cipher, CookieKeys, Datagram, DatagramError, Entropy, PublicKey, Reset, SecretKey,
-};
-use bittrickle_wire::{Encoding, Frame, Header, Message, messages::Versions};
+use bittrickle_wire::seal::{Aes256Gcm, Cipher, CookieKeys, Entropy, PublicKey, Reset, Sealed, SecretKey};
 use bytes::BytesMut;
-use tokio_util::codec::Encoder as _;
 
 use crate::access::LegacyAccess;
 use crate::directory::{Change, Directory};
@@ -38,6 +34,7 @@ use crate::sealing::{Budget, Handshakes, Limits, Rate, Table};
 use passwords::Passwords;
 
 pub use counters::Counters;
+pub use front::{Front, Work};
 pub use held::Batch;
 use held::Held;
 
@@ -59,6 +56,7 @@ pub struct Responder<C = Aes256Gcm> {
     tickets: u64,
     resets: Budget,
     legacy: LegacyAccess,
+    front: Front<C>,
     counters: Counters,
 }
 
@@ -87,10 +85,12 @@ impl<C: Cipher> Responder<C> {
     pub fn new(index: Index, identity: Identity, limits: Limits, legacy: LegacyAccess) -> Self {
         let Identity { secret, directory, seed } = identity;
         let mut entropy = Entropy::new(seed);
+        let table = Table::new(limits);
+        let front = Front::new(table.lines(), index.clock(), limits.others, legacy.clone());
         Self {
             index,
             directory,
-            table: Table::new(limits),
+            table,
             limits,
             handshakes: Handshakes::new(limits.handshakes),
             passwords: Passwords::default(),
@@ -102,14 +102,15 @@ impl<C: Cipher> Responder<C> {
             entropy,
             resets: Budget::full(0, RESETS),
             legacy,
+            front,
             counters: Counters::default(),
         }
     }
 
-    /// What became of the datagrams so far.
+    /// What became of the datagrams so far, but for those that another thread's front has dealt with.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.counters
+        self.counters + self.front.counters()
     }
 
     /// Sealed sessions that are open, those of strangers included.
@@ -150,41 +151,35 @@ impl<C: Cipher> Responder<C> {
         }
     }
 
-    /// Reads one datagram, leaves its buffer empty, and appends the answer to `out` if there is one.
+    /// A front for another thread, which gives what it can't answer to [`Responder::work`].
+    #[must_use]
+    pub fn front(&self) -> Front<C> {
+        let lines = self.table.lines();
+        Front::new(lines, self.index.clock(), self.limits.others, self.legacy.clone())
+    }
+
+    /// Reads one datagram, leaves its buffer empty, and appends the answer to `out` if there is one: as a front and the
+    /// responder do it together.
     ///
     /// `from` is canonical: an IPv4 address is never in IPv6 clothes.
     pub fn respond(&mut self, now: Instant, from: SocketAddr, datagram: &mut BytesMut, out: &mut BytesMut) {
-        match Format::of(datagram) {
-            Some(Format::Frame) => self.respond_to_frame(now, from, datagram, out),
-            Some(Format::LegacyJson) if self.legacy.allows(from.ip()) => {
-                self.respond_to_legacy(now, from, datagram, out);
-            }
-            Some(Format::LegacyJson) => self.counters.address_refused += 1,
-            Some(Format::LegacyGet) | None => self.counters.malformed += 1,
+        if let Some(work) = self.front.take(now, from, datagram, out) {
+            self.work(now, from, work, out);
         }
-        datagram.clear();
     }
 
-    fn respond_to_frame(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        datagram: &mut BytesMut,
-        out: &mut BytesMut,
-    ) {
-        match Datagram::parse(datagram) {
-            Ok(Datagram::Hello(hello)) => self.respond_to_hello(now, from, &hello, out),
-            Ok(Datagram::Initiate(initiate)) => self.queue_handshake(now, from, initiate, out),
-            Ok(Datagram::Sealed(sealed)) => self.respond_to_sealed(now, from, sealed, datagram, out),
-            Ok(Datagram::Retry(_) | Datagram::Accept(_) | Datagram::Reset(_)) => {
-                self.counters.unexpected_replies += 1;
+    /// Does what a front couldn't, and appends the answer to `out` if there is one.
+    pub fn work(&mut self, now: Instant, from: SocketAddr, work: Work, out: &mut BytesMut) {
+        match work {
+            Work::Opened { sealed, serial, opened } => {
+                self.respond_to_opened(now, from, (sealed, serial), *opened, out);
             }
-            Err(DatagramError::NotOutside) => self.counters.unsealed += 1,
-            Err(DatagramError::Version(_)) => {
-                self.counters.malformed += 1;
-                say_versions(datagram, out);
+            Work::Legacy(request) => self.respond_to_legacy(now, from, &request, out),
+            Work::Unknown(Sealed { index, counter }) => {
+                self.reset(self.index.clock_ms(now), index, counter, out);
             }
-            Err(DatagramError::Length(_) | DatagramError::Encoding(_)) => self.counters.malformed += 1,
+            Work::Hello(hello) => self.respond_to_hello(now, from, &hello, out),
+            Work::Initiate(initiate) => self.queue_handshake(now, from, *initiate, out),
         }
     }
 
@@ -195,14 +190,15 @@ impl<C: Cipher> Responder<C> {
         }
     }
 
-    fn respond_to_legacy(&mut self, now: Instant, from: SocketAddr, datagram: &BytesMut, out: &mut BytesMut) {
-        let readable = &datagram[..datagram.len().min(LEGACY_DATAGRAM_BYTES_MAX)];
-        let Ok(request) = legacy::Request::decode(readable) else {
-            self.counters.malformed += 1;
-            return;
-        };
+    fn respond_to_legacy(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        request: &legacy::Request,
+        out: &mut BytesMut,
+    ) {
         let is_change = matches!(request.kind, RequestKind::Pub(_) | RequestKind::Unp(_));
-        match self.index.handle_legacy(now, from, &request) {
+        match self.index.handle_legacy(now, from, request) {
             LegacyAnswer::Reply(reply) => {
                 let is_held = is_change && matches!(reply, legacy::Reply::Success(_));
                 let reply = if is_held { self.hold_legacy(from, reply) } else { Some(reply) };
@@ -213,15 +209,4 @@ impl<C: Cipher> Responder<C> {
             LegacyAnswer::CheckPassword(login) => self.queue_legacy_login(now, from, login),
         }
     }
-}
-
-/// Tells who asks in another version which one is spoken here; the answer is far shorter than the question (BT-1.7-3).
-fn say_versions(datagram: &[u8], out: &mut BytesMut) {
-    let Some(header) = datagram.first_chunk().and_then(Header::parse) else { return };
-    if datagram.len() < STRANGER_DATAGRAM_BYTES_MIN || header.kind.is_reply() {
-        return;
-    }
-    let message = Message::Versions(Versions::SPOKEN);
-    let frame = Frame { request_id: header.request_id, encoding: Encoding::Raw, message };
-    bittrickle_wire::DatagramCodec.encode(frame, out).expect("two bytes are few");
 }

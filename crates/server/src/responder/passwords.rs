@@ -66,8 +66,8 @@ impl<C: Cipher> Responder<C> {
         encoding: Encoding,
         enrol: Enrol,
     ) -> Option<Refused> {
-        let slot = self.table.slot_mut(index).expect("it has just been opened");
-        let (device, from) = (slot.device, slot.address.ip());
+        let device = self.table.slot(index)?.device;
+        let from = self.table.line(index)?.address.ip();
         let is_waiting =
             |waiting: &Waiting| matches!(waiting, Waiting::Enrolment { device: d, .. } if *d == device);
         if self.passwords.is_waiting(is_waiting) {
@@ -122,7 +122,7 @@ impl<C: Cipher> Responder<C> {
         match self.passwords.waiting.remove(&id)?.1 {
             Waiting::Enrolment { index, device, request_id, encoding } => {
                 // The session may be another device's by now.
-                self.table.slot_mut(index).filter(|slot| slot.device == device)?;
+                self.table.slot(index).filter(|slot| slot.device == device)?;
                 let message = Message::Reply(enrolment_reply(verdict));
                 self.seal(index, Frame { request_id, encoding, message }, out)
             }

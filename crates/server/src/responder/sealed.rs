@@ -6,76 +6,78 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bittrickle_wire::messages::{Enrol, RefusalCode, Refused, Reply, Request};
-use bittrickle_wire::seal::{
-    Cipher, OpenError, Opened, PublicKey, Reset, Sealed, TICKET_LIFE_MS_MAX, Ticket,
-};
+use bittrickle_wire::seal::{Cipher, Opened, PublicKey, Reset, Sealed, TICKET_LIFE_MS_MAX, Ticket};
 use bittrickle_wire::{Encoding, Frame, MemberName, Message, Received, Target, Verdict};
 use bytes::BytesMut;
 
 use super::Responder;
 use crate::index::{Caller, Tickets};
-use crate::sealing::{Limits, Slot, Table};
+use crate::sealing::Table;
 
 /// How long the tickets are good that are given out, in milliseconds (BT-6.7-2).
 const TICKET_LIFE_MS: u64 = 120_000;
 const _: () = assert!(TICKET_LIFE_MS <= TICKET_LIFE_MS_MAX);
 
+const IS_THERE: &str = "the session has been looked up, and is only closed here";
+
 impl<C: Cipher> Responder<C> {
-    pub(super) fn respond_to_sealed(
+    /// Answers what was under a seal. Unless the session has gone since it was opened: another one may have its index.
+    pub(super) fn respond_to_opened(
         &mut self,
         now: Instant,
         from: SocketAddr,
-        sealed: Sealed,
-        datagram: &mut BytesMut,
+        (Sealed { index, counter }, serial): (Sealed, u32),
+        opened: Opened,
         out: &mut BytesMut,
     ) {
         let now_ms = self.index.clock_ms(now);
         self.table.expire(now_ms);
-        let Sealed { index, counter } = sealed;
-        let Some(slot) = self.table.slot_mut(index) else {
+        let Some(mut line) = self.table.line(index).filter(|line| line.serial == serial) else {
             self.counters.unknown_sessions += 1;
             return self.reset(now_ms, index, counter, out);
         };
-        let opened = match slot.session.open(sealed, datagram) {
-            Ok(opened) => opened,
-            Err(OpenError::BadTag(_)) => {
-                self.counters.bad_seals += 1;
-                // The index may have been another device's before this server was started.
-                return self.reset(now_ms, index, counter, out);
-            }
-            Err(OpenError::Replay | OpenError::UsedUp) => return self.counters.replays += 1,
-        };
-        if slot.address != from {
+        if line.address != from {
             // Whoever sends from there has to prove that they receive there, by a new handshake (BT-6.5-7).
             // It is authentic, so it has a budget of its own: strangers' garbage can't use it up.
-            let is_allowed = slot.others.take(now_ms, self.limits.others);
+            let is_allowed = line.others.take(now_ms, self.limits.others);
+            drop(line);
             self.counters.moved += 1;
             if is_allowed {
                 Reset { index, counter }.write(out);
             }
             return;
         }
+        drop(line);
         self.table.hear(now_ms, index);
         let Some(answer) = self.answer(now, now_ms, index, opened) else { return };
+        if let Message::Reply(Reply::LoggedIn(_)) = &answer.message {
+            self.connect_pulse(index);
+        }
         self.seal(index, answer, out);
+    }
+
+    /// From now on, a front answers the heartbeats of this session.
+    fn connect_pulse(&mut self, index: u32) {
+        let pulse = self.table.slot(index).and_then(|slot| self.index.pulse(&slot.device));
+        if let Some(mut line) = self.table.line(index) {
+            line.pulse = pulse;
+        }
     }
 
     /// Seals an answer for a session that is still there. Says where it goes.
     pub(super) fn seal(&mut self, index: u32, answer: Frame, out: &mut BytesMut) -> Option<SocketAddr> {
-        let slot = self.table.slot_mut(index)?;
-        let address = slot.address;
+        let mut line = self.table.line(index)?;
         // Used-up keys: the device's own are used up as well, and it makes new ones.
-        slot.session.seal(answer, out).ok()?;
+        line.session.seal(answer, out).ok()?;
         self.counters.frames_answered += 1;
-        Some(address)
+        Some(line.address)
     }
 
     fn answer(&mut self, now: Instant, now_ms: u64, index: u32, opened: Opened) -> Option<Frame> {
         let frame = match opened.frame {
             Ok(Some(Received::Frame(frame))) => frame,
             Ok(Some(Received::Bad(bad))) => {
-                let slot = self.table.slot_mut(index)?;
-                if !slot.others.take(now_ms, self.limits.others) {
+                if !self.table.line(index)?.others.take(now_ms, self.limits.others) {
                     self.counters.malformed += 1;
                     return None;
                 }
@@ -143,20 +145,39 @@ impl<C: Cipher> Responder<C> {
     /// Whether a session may ask this now: it has not asked too often (BT-5.3-3), and is a member's unless it wants to
     /// become one (BT-6.2-8).
     fn admit(&mut self, now_ms: u64, index: u32, request: Request) -> Result<Admitted, Refused> {
-        let slot = self.table.slot_mut(index).expect("it has just been opened");
-        if !take_from_budget(now_ms, &self.limits, slot, &request) {
+        if !self.take_from_budget(now_ms, index, &request) {
             let sentence = "too many requests in a short time; ask again in a moment";
             return Err(Refused::new(RefusalCode::TOO_FAST, sentence));
         }
         if let Request::Enrol(enrol) = request {
             return Ok(Admitted::Enrolment(enrol));
         }
+        let slot = self.table.slot(index).expect(IS_THERE);
         let Some(member) = slot.member.clone() else {
             let sentence = "this device is not enrolled here, or not any more; join first";
             return Err(Refused::new(RefusalCode::NOT_ENROLLED, sentence));
         };
-        let request = Box::new(request);
-        Ok(Admitted::Member { device: slot.device, member, address: slot.address, request })
+        let address = self.table.line(index).expect(IS_THERE).address;
+        Ok(Admitted::Member { device: slot.device, member, address, request: Box::new(request) })
+    }
+
+    fn take_from_budget(&mut self, now_ms: u64, index: u32, request: &Request) -> bool {
+        let limits = &self.limits;
+        match request {
+            Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) => {
+                self.table.slot_mut(index).expect(IS_THERE).queries.take(now_ms, limits.queries)
+            }
+            Request::Publish(_) | Request::Unpublish(_) => {
+                self.table.slot_mut(index).expect(IS_THERE).batches.take(now_ms, limits.batches)
+            }
+            Request::Login(_)
+            | Request::Logout(_)
+            | Request::Heartbeat(_)
+            | Request::Enrol(_)
+            | Request::Announce(_) => {
+                self.table.line(index).expect(IS_THERE).others.take(now_ms, limits.others)
+            }
+        }
     }
 }
 
@@ -168,20 +189,6 @@ enum Admitted {
     Member { device: PublicKey, member: Arc<MemberName>, address: SocketAddr, request: Box<Request> },
 }
 
-fn take_from_budget<C>(now_ms: u64, limits: &Limits, slot: &mut Slot<C>, request: &Request) -> bool {
-    match request {
-        Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) => {
-            slot.queries.take(now_ms, limits.queries)
-        }
-        Request::Publish(_) | Request::Unpublish(_) => slot.batches.take(now_ms, limits.batches),
-        Request::Login(_)
-        | Request::Logout(_)
-        | Request::Heartbeat(_)
-        | Request::Enrol(_)
-        | Request::Announce(_) => slot.others.take(now_ms, limits.others),
-    }
-}
-
 /// Makes tickets with the keys that the server shares with each source.
 struct Issuer<'a, C> {
     table: &'a Table<C>,
@@ -191,7 +198,7 @@ struct Issuer<'a, C> {
 
 impl<C> Tickets for Issuer<'_, C> {
     fn issue(&self, source: &PublicKey, requester: &PublicKey, target: &Target) -> Option<Ticket> {
-        let key = self.table.of_device(source)?.session.ticket_key(false);
+        let key = self.table.line_of(source)?.session.ticket_key(false);
         let number = self.next_number.get();
         self.next_number.set(number.wrapping_add(1));
         Some(key.issue(requester, target, self.ends_ms, number))

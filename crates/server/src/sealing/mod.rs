@@ -4,16 +4,19 @@
 //! |---|---|
 //! | `rate` | budgets that refill |
 //! | `network` | what one attacker has many of: the addresses of one network |
-//! | `table` | sessions: keys, whose they are, and when they end |
+//! | `lines` | what it takes to open a frame and to seal one: shared by all threads |
+//! | `table` | sessions: whose they are, and when they end |
 //! | `handshakes` | the queue of handshakes, and the budgets of those who ask for them |
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
 mod handshakes;
+mod lines;
 mod network;
 mod rate;
 mod table;
 
 pub use handshakes::{Handshakes, QueueError};
+pub use lines::{Line, LineGuard, Lines};
 pub use network::Network;
 pub use rate::{Budget, Rate};
 pub use table::{Limits, Newcomer, NoSession, Slot, Table};

@@ -1,4 +1,4 @@
-//! Sealed sessions: their keys, whose they are, and when they are forgotten (BT-6.5).
+//! Sealed sessions: whose they are, and when they are forgotten (BT-6.5). Their keys are with the [`Lines`].
 //!
 //! ```text
 //!                first frame opened: an older session of the device goes
@@ -15,6 +15,7 @@ use bittrickle_wire::MemberName;
 use bittrickle_wire::seal::{Accept, DatagramSession, NONCE_BYTES, PublicKey};
 use slab::Slab;
 
+use super::lines::{Line, LineGuard, Lines};
 use super::network::Network;
 use super::rate::{Budget, Rate};
 
@@ -37,29 +38,24 @@ pub struct Limits {
     pub others: Rate,
 }
 
-/// One sealed session.
+/// One sealed session, but for its line.
 #[derive(Debug)]
-pub struct Slot<C> {
-    /// Its keys.
-    pub session: DatagramSession<C>,
+pub struct Slot {
     /// The device that has proved its key.
     pub device: PublicKey,
     /// Whose device it is; nobody's if it isn't enrolled.
     pub member: Option<Arc<MemberName>>,
-    /// Where the handshake came from: what comes from elsewhere isn't executed (BT-6.5-7).
-    pub address: SocketAddr,
+    /// The network that the handshake came from.
+    network: Network,
     /// What it may still ask.
     pub queries: Budget,
     /// What it may still publish.
     pub batches: Budget,
-    /// What it may still do besides.
-    pub others: Budget,
     /// When the device got its cookie, and a part of its nonce: what tells its handshake from an older one.
     began_ms: u64,
     mark: u32,
-    /// When it was heard last, and when to look at it next, in milliseconds from `began_ms` on: a server holds a great
-    /// many slots, and none for longer than these numbers can count.
-    heard_after_ms: u32,
+    /// When to look at it next, in milliseconds from `began_ms` on: a server holds a great many slots, and none for longer
+    /// than this number can count.
     look_after_ms: u32,
     is_heard: bool,
 }
@@ -83,7 +79,10 @@ pub struct Newcomer {
 #[derive(Debug)]
 pub struct Table<C> {
     limits: Limits,
-    slots: Slab<Slot<C>>,
+    slots: Slab<Slot>,
+    /// The line of each slot, under the same index.
+    lines: Arc<Lines<C>>,
+    next_serial: u32,
     /// The session of each device from which a frame has been opened.
     heard: HashMap<PublicKey, u32>,
     /// The newest session of each device from which none has been opened yet.
@@ -141,10 +140,10 @@ impl Default for Limits {
     }
 }
 
-impl<C> Slot<C> {
-    fn over_at_ms(&self) -> u64 {
+impl Slot {
+    /// When it is over if it isn't heard again.
+    fn over_at_ms(&self, heard_ms: u64) -> u64 {
         let silence_ms_max = if self.is_heard { SILENCE_MS_MAX } else { UNHEARD_MS_MAX };
-        let heard_ms = self.began_ms + u64::from(self.heard_after_ms);
         (heard_ms + silence_ms_max).min(self.began_ms + AGE_MS_MAX)
     }
 }
@@ -153,9 +152,12 @@ impl<C> Table<C> {
     /// An empty table.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        let slots_max = limits.sessions.saturating_add(limits.strangers).saturating_add(RENEWALS_MAX);
         Self {
             limits,
             slots: Slab::new(),
+            lines: Arc::new(Lines::new(slots_max)),
+            next_serial: 0,
             heard: HashMap::new(),
             unheard: HashMap::new(),
             unheard_nonces: HashMap::new(),
@@ -170,8 +172,8 @@ impl<C> Table<C> {
     #[must_use]
     pub fn answered(&self, address: SocketAddr, nonce: &[u8; NONCE_BYTES]) -> Option<Accept> {
         let unheard = self.unheard.get(self.unheard_nonces.get(nonce)?)?;
-        let slot = self.slots.get(unheard.index as usize)?;
-        (slot.address == address).then_some(unheard.accept)
+        let line = self.lines.line(unheard.index)?;
+        (line.address == address).then_some(unheard.accept)
     }
 
     /// Answers a handshake with this nonce: with a new session, for which `open` is given the server's index, or as
@@ -200,18 +202,24 @@ impl<C> Table<C> {
         self.refuse_one_too_many(address, &device, member.is_some())?;
         let entry = self.slots.vacant_entry();
         let index = u32::try_from(entry.key()).map_err(|_| NoSession::Full)?;
+        if !self.lines.has_room_for(index) {
+            return Err(NoSession::Full);
+        }
         let (session, accept) = open(index);
         let limits = &self.limits;
+        let others = Budget::full(began_ms, limits.others);
+        let serial = self.next_serial;
+        self.next_serial = serial.wrapping_add(1);
+        let over_ms = began_ms + AGE_MS_MAX;
+        self.lines
+            .put(index, Line { session, serial, address, others, heard_ms: now_ms, over_ms, pulse: None });
         let slot = Slot {
-            session,
             device,
-            address,
+            network: address.ip().into(),
             queries: Budget::full(began_ms, limits.queries),
             batches: Budget::full(began_ms, limits.batches),
-            others: Budget::full(began_ms, limits.others),
             began_ms,
             mark: mark(&nonce),
-            heard_after_ms: after(began_ms, now_ms),
             look_after_ms: after(began_ms, now_ms + UNHEARD_MS_MAX),
             is_heard: false,
             member,
@@ -219,7 +227,7 @@ impl<C> Table<C> {
         self.by_look.push(Reverse((now_ms + UNHEARD_MS_MAX, index)));
         if slot.member.is_none() {
             self.strangers += 1;
-            *self.strangers_of.entry(address.ip().into()).or_default() += 1;
+            *self.strangers_of.entry(slot.network).or_default() += 1;
         }
         self.unheard.insert(device, Unheard { index, nonce, accept });
         self.unheard_nonces.insert(nonce, device);
@@ -251,20 +259,40 @@ impl<C> Table<C> {
     }
 
     /// The session with this index.
-    pub fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<C>> {
+    #[must_use]
+    pub fn slot(&self, index: u32) -> Option<&Slot> {
+        self.slots.get(index as usize)
+    }
+
+    /// The session with this index.
+    pub fn slot_mut(&mut self, index: u32) -> Option<&mut Slot> {
         self.slots.get_mut(index as usize)
     }
 
-    /// The session of a device from which a frame has been opened.
+    /// The line of the session with this index.
     #[must_use]
-    pub fn of_device(&self, device: &PublicKey) -> Option<&Slot<C>> {
-        self.slots.get(*self.heard.get(device)? as usize)
+    pub fn line(&self, index: u32) -> Option<LineGuard<'_, C>> {
+        self.lines.line(index)
+    }
+
+    /// All lines, for another thread.
+    #[must_use]
+    pub fn lines(&self) -> Arc<Lines<C>> {
+        Arc::clone(&self.lines)
+    }
+
+    /// The line to a device from which a frame has been opened.
+    #[must_use]
+    pub fn line_of(&self, device: &PublicKey) -> Option<LineGuard<'_, C>> {
+        self.lines.line(*self.heard.get(device)?)
     }
 
     /// Notes that a frame has been opened. The first one ends the device's older session (BT-6.5-3).
     pub fn hear(&mut self, now_ms: u64, index: u32) {
         let Some(slot) = self.slots.get_mut(index as usize) else { return };
-        slot.heard_after_ms = after(slot.began_ms, now_ms);
+        if let Some(mut line) = self.lines.line(index) {
+            line.heard_ms = now_ms;
+        }
         if slot.is_heard {
             return;
         }
@@ -272,17 +300,26 @@ impl<C> Table<C> {
         let device = slot.device;
         self.forget_unheard(&device);
         let Some(older) = self.heard.insert(device, index) else { return };
-        let budgets = self.slots.get(older as usize).map(|slot| (slot.queries, slot.batches, slot.others));
-        if let Some((slot, budgets)) = self.slots.get_mut(index as usize).zip(budgets) {
-            // A new handshake is no way to ask more.
-            (slot.queries, slot.batches, slot.others) = budgets;
-        }
+        self.inherit_budgets(index, older);
         self.close(older);
+    }
+
+    /// A new handshake is no way to ask more.
+    fn inherit_budgets(&mut self, index: u32, older: u32) {
+        let budgets = self.slots.get(older as usize).map(|slot| (slot.queries, slot.batches));
+        if let Some((slot, budgets)) = self.slots.get_mut(index as usize).zip(budgets) {
+            (slot.queries, slot.batches) = budgets;
+        }
+        let others = self.lines.line(older).map(|line| line.others);
+        if let Some((mut line, others)) = self.lines.line(index).zip(others) {
+            line.others = others;
+        }
     }
 
     /// Ends a session.
     pub fn close(&mut self, index: u32) {
         let Some(slot) = self.slots.try_remove(index as usize) else { return };
+        self.lines.take(index);
         if self.heard.get(&slot.device) == Some(&index) {
             self.heard.remove(&slot.device);
         }
@@ -290,7 +327,8 @@ impl<C> Table<C> {
             self.forget_unheard(&slot.device);
         }
         if slot.member.is_none() {
-            self.forget_stranger(slot.address);
+            self.strangers -= 1;
+            release(&mut self.strangers_of, slot.network);
         }
     }
 
@@ -300,11 +338,12 @@ impl<C> Table<C> {
         while let Some(Reverse((look_at_ms, index))) = self.by_look.peek().copied().filter(due) {
             self.by_look.pop();
             // An entry that its slot doesn't know was made for an earlier session with this index.
-            let is_its_own = |slot: &&mut Slot<C>| after(slot.began_ms, look_at_ms) == slot.look_after_ms;
+            let is_its_own = |slot: &&mut Slot| after(slot.began_ms, look_at_ms) == slot.look_after_ms;
             let Some(slot) = self.slots.get_mut(index as usize).filter(is_its_own) else {
                 continue;
             };
-            let over_at_ms = slot.over_at_ms();
+            let heard_ms = self.lines.line(index).map_or(0, |line| line.heard_ms);
+            let over_at_ms = slot.over_at_ms(heard_ms);
             slot.look_after_ms = after(slot.began_ms, over_at_ms);
             if over_at_ms > now_ms {
                 self.by_look.push(Reverse((over_at_ms, index)));
@@ -323,13 +362,12 @@ impl<C> Table<C> {
             slot.member = member.cloned();
             match (was_stranger, member.is_none()) {
                 (true, false) => {
-                    let network = slot.address.ip().into();
                     self.strangers -= 1;
-                    release(&mut self.strangers_of, network);
+                    release(&mut self.strangers_of, slot.network);
                 }
                 (false, true) => {
                     self.strangers += 1;
-                    *self.strangers_of.entry(slot.address.ip().into()).or_default() += 1;
+                    *self.strangers_of.entry(slot.network).or_default() += 1;
                 }
                 (true, true) | (false, false) => {}
             }
@@ -352,11 +390,6 @@ impl<C> Table<C> {
         if let Some(unheard) = self.unheard.remove(device) {
             self.unheard_nonces.remove(&unheard.nonce);
         }
-    }
-
-    fn forget_stranger(&mut self, address: SocketAddr) {
-        self.strangers -= 1;
-        release(&mut self.strangers_of, address.ip().into());
     }
 }
 

@@ -18,7 +18,7 @@ pub struct BadTag;
 
 /// A cipher for datagrams, chosen by type and never at run time. The product has one, [`Aes256Gcm`]; a benchmark brings
 /// another to see what this one costs.
-pub trait Cipher {
+pub trait Cipher: Send + Sync + 'static {
     /// Seals what stands in `text` from `start` on, and appends the tag.
     fn seal(key: &CipherKey, counter: u64, associated: &[u8], text: &mut BytesMut, start: usize);
 
