@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -20,11 +21,10 @@ use bittrickle_server::responder::{Identity, Responder};
 use bittrickle_server::sealing::{Limits, Rate};
 use bittrickle_server::server_key::{self, ServerKeyError};
 use bittrickle_server::store::{Store, StoreError};
-use bittrickle_server::udp;
+use bittrickle_server::udp::{self, Sockets};
 use bittrickle_wire::seal::{Cipher, PublicKey};
 use bittrickle_wire::{Hex64, Password};
 use tempfile::TempDir;
-use tokio::net::UdpSocket;
 
 use crate::people;
 use crate::process::{Process, ProcessError, Role};
@@ -214,15 +214,16 @@ async fn serve_on_runtime<C: Cipher>(data_dir: &Path) -> Result<(), ServerError>
     let secret = server_key::load(data_dir.path())?;
     let store = Store::open(Arc::clone(&data_dir))?;
     let Membership { notices, accounts, directory, key } = Membership::start(store, secret)?;
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    announce(socket.local_addr()?)?;
+    // One, so that the load has a core for itself.
+    let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into(), NonZeroUsize::MIN)?;
+    announce(sockets.address())?;
     let index = Index::new(Instant::now(), Hex64(1), index::Limits::default());
     let identity = Identity { secret: key, directory, seed: [1; 32] };
     let legacy: LegacyAccess = "off".parse().expect("nobody");
     let responder = Responder::<C>::new(index, identity, lifted_limits(), legacy);
     let durability = Some(Durability::start(data_dir)?);
     let members = udp::Members { accounts, notices, durability, offline_hours_max: None };
-    udp::serve(socket, responder, members, std::future::pending()).await?;
+    udp::serve(sockets, responder, members, std::future::pending()).await?;
     Ok(())
 }
 

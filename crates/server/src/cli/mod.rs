@@ -74,7 +74,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn checked(arguments: Arguments) -> Result<(PathBuf, Arguments), clap::Error> {
     let wrong = |kind, sentence: &str| Err(Arguments::command().error(kind, sentence));
     if arguments.command.is_some() && arguments.serving != Serving::default() {
-        let sentence = "--listen, --credentials and --legacy are for serving; leave them out, or the command";
+        let sentence = "--listen, --credentials, --keep-offline, --legacy and --workers are for serving; leave them out, or \
+                        the command";
         return wrong(ErrorKind::ArgumentConflict, sentence);
     }
     match arguments.data_dir.clone() {

@@ -2,13 +2,13 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::Hex64;
 use clap::Args;
-use tokio::net::UdpSocket;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::LegacyAccess;
@@ -22,7 +22,7 @@ use crate::responder::{Identity, Responder};
 use crate::sealing;
 use crate::server_key::{self, ServerKeyError};
 use crate::store::{Store, StoreError};
-use crate::udp;
+use crate::udp::{self, Sockets};
 
 /// What serving can be told.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Args)]
@@ -43,6 +43,10 @@ pub(super) struct Serving {
     /// Networks from which the original's clients are served, in clear, or `off` [default: 127.0.0.0/8,::1/128]
     #[arg(long, value_name = "CIDR,...|off")]
     legacy: Option<LegacyAccess>,
+
+    /// Threads that read datagrams and answer heartbeats; elsewhere than on Linux it is always one [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    workers: Option<u16>,
 }
 
 /// Why the server ended.
@@ -77,6 +81,13 @@ const DATA_DIR_PATIENCE: Duration = Duration::from_secs(2);
 /// The exit code when others have access to what is secret.
 const PERMISSION: u8 = 4;
 
+impl Serving {
+    fn workers(&self) -> NonZeroUsize {
+        let asked = self.workers.and_then(|workers| NonZeroUsize::new(workers.into()));
+        asked.unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+}
+
 /// Serves until a signal ends it.
 pub(super) fn serve(serving: &Serving, data_dir: &Path, verbose: u8) -> Result<(), ServerError> {
     log_to_stderr(verbose);
@@ -92,8 +103,8 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
     let stop = stop_signal()?;
     let listen = serving.listen.unwrap_or(LISTEN);
     let bind_failed = |error| ServerError::Bind { address: listen, error };
-    let socket = UdpSocket::bind(listen).await.map_err(bind_failed)?;
-    let address = socket.local_addr()?;
+    let sockets = Sockets::bind(listen, serving.workers()).map_err(bind_failed)?;
+    let address = sockets.address();
     if let (Some(file), Some(path)) = (credentials, &serving.credentials) {
         import(&store, file, path)?;
     }
@@ -106,7 +117,15 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
         tracing::warn!("there are no members: nobody can log in until `bittrickle-server user add`");
     }
     announce(address)?;
-    tracing::info!(members, devices, %legacy, fingerprint = %key.public().fingerprint(), "serving");
+    tracing::info!(
+        members,
+        devices,
+        %legacy,
+        workers = sockets.count(),
+        receive_buffer_bytes = sockets.receive_bytes(),
+        fingerprint = %key.public().fingerprint(),
+        "serving"
+    );
 
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
@@ -114,7 +133,7 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
     let identity = Identity { secret: key, directory, seed };
     let responder: Responder = Responder::new(index, identity, sealing::Limits::default(), legacy);
     let counters = udp::serve(
-        socket,
+        sockets,
         responder,
         udp::Members {
             accounts,

@@ -1,35 +1,40 @@
-//! The socket: reads datagrams, has them answered, sends the answers, until it is told to stop.
+//! The sockets: datagrams are read and sorted by a few threads, which answer heartbeats by themselves; all else is answered by
+//! one.
+//!
+//! ```text
+//!  socket ── worker (front) ──┐ requests, strangers      ┌── durability
+//!  socket ── worker (front) ──┴──▶ queue ──▶ serve (responder) ──▶ answers
+//!       ◀── heartbeats' answers              └── accounts
+//! ```
 
 pub mod batch;
+mod losses;
+mod port;
+mod queue;
+mod sockets;
+mod workers;
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::Cipher;
-use bytes::BytesMut;
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::accounts::{Accounts, Check, CheckId, Notice, Verdict};
 use crate::durability::{Durability, Progress};
 use crate::responder::{Counters, Responder};
-use batch::{Inbound, Outbound};
+use port::Port;
+use queue::{Exit, Sent, queue};
+pub use sockets::{RECEIVE_BYTES, Sockets};
+use workers::Workers;
 
-/// Datagrams answered in a row before timers and signals get their turn.
-const BURST: usize = 256;
+/// Batches of requests answered in a row before timers and signals get their turn.
+const BURST: usize = 4;
 
 /// Handshakes answered in a row before datagrams get their turn: each takes as long as a hundred of them.
 const HANDSHAKES: usize = 4;
-
-/// Errors in a row after which the socket is given up.
-const RECEIVE_ERRORS_MAX: u32 = 100;
-
-/// How long to wait after an error.
-const RECEIVE_ERROR_PAUSE: Duration = Duration::from_millis(100);
 
 /// When to try again whose password can't be checked now.
 const CHECK_AGAIN_AFTER: Duration = Duration::from_secs(2);
@@ -56,40 +61,33 @@ pub struct Members {
     pub offline_hours_max: Option<u32>,
 }
 
-/// The socket, and which addresses it wants.
-struct Port {
-    socket: UdpSocket,
-    is_ipv6: bool,
-    inbound: Inbound,
-    outbound: Outbound,
-}
-
 /// Answers datagrams until `stop` is done. Returns what became of them.
 ///
 /// # Errors
-/// The socket can't be read any more, or whoever checks passwords has ended.
+/// The sockets can't be read any more, or whoever checks passwords has ended.
 pub async fn serve<C: Cipher>(
-    socket: UdpSocket,
+    sockets: Sockets,
     mut responder: Responder<C>,
     mut members: Members,
     stop: impl Future<Output = ()>,
 ) -> io::Result<Counters> {
     tokio::pin!(stop);
-    let is_ipv6 = socket.local_addr()?.is_ipv6();
-    let mut port = Port { socket, is_ipv6, inbound: Inbound::default(), outbound: Outbound::default() };
-    let mut tick = interval(TICK);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let mut errors = 0;
-    let mut ticks = 0_u32;
-    let mut reported = Counters::default();
     if members.durability.is_some() {
         responder.keep_publications();
     }
+    let mut port = Port::new(sockets.try_clone_first()?)?;
+    let (entrance, mut exit) = queue();
+    let losses = sockets.losses();
+    let mut workers = Workers::start(sockets.into_all(), || responder.front(), &entrance)?;
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut ticks = 0_u32;
+    let mut reported = Reported::default();
     loop {
         let Members { notices, durability, .. } = &mut members;
         tokio::select! {
             biased;
-            () = &mut stop => return Ok(responder.counters()),
+            () = &mut stop => return Ok(responder.counters() + workers.counters()),
             _ = tick.tick() => {
                 responder.expire(Instant::now());
                 ticks = ticks.wrapping_add(1);
@@ -99,7 +97,7 @@ pub async fn serve<C: Cipher>(
                     pass_hour(&mut responder, hours_max);
                 }
                 if ticks.is_multiple_of(REPORT_TICKS) {
-                    report_drops(&mut reported, responder.counters());
+                    reported.report(responder.counters() + workers.counters(), losses.count());
                 }
             }
             notice = notices.recv() => match notice {
@@ -110,20 +108,8 @@ pub async fn serve<C: Cipher>(
                 Some(progress) => take_progress(&mut port, &mut responder, progress)?,
                 None => return Err(io::Error::other("whoever keeps publications has ended")),
             },
-            readable = port.socket.readable() => {
-                readable?;
-                match answer_burst(&mut port, &mut responder) {
-                    Ok(()) => errors = 0,
-                    Err(error) if errors == RECEIVE_ERRORS_MAX => return Err(error),
-                    Err(error) => {
-                        // Memory that ran short for a moment, say. What members have published is in this process, so it
-                        // goes on as long as there is hope.
-                        errors += 1;
-                        tracing::warn!(%error, "datagrams can't be received");
-                        sleep(RECEIVE_ERROR_PAUSE).await;
-                    }
-                }
-            }
+            error = workers.failure() => return Err(error),
+            Some(batch) = exit.next() => answer_burst(&mut port, &mut responder, batch, &mut exit),
             // Handshakes wait, and nothing else is to be done.
             () = tokio::task::yield_now(), if responder.has_handshakes() => {}
         }
@@ -157,22 +143,22 @@ fn take_progress<C: Cipher>(
         Progress::Failed => responder.failed_to_keep(),
         Progress::Broken(error) => return Err(io::Error::other(error)),
     }
-    while let Some(to) = responder.next_held(port.outbound.bytes()) {
+    while let Some(to) = responder.next_held(port.bytes()) {
         if let Some(to) = to {
             port.end(to);
         }
     }
-    port.outbound.send(&port.socket);
+    port.send();
     Ok(())
 }
 
 /// A few handshakes, so that those who are online don't wait for those who come.
 fn answer_handshakes<C: Cipher>(port: &mut Port, responder: &mut Responder<C>) {
     for _ in 0..HANDSHAKES {
-        let Some(from) = responder.next_handshake(Instant::now(), port.outbound.bytes()) else { break };
+        let Some(from) = responder.next_handshake(Instant::now(), port.bytes()) else { break };
         port.end(from);
     }
-    port.outbound.send(&port.socket);
+    port.send();
 }
 
 fn ask_for_check<C: Cipher>(
@@ -199,59 +185,33 @@ fn take_notice<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, notice:
 }
 
 fn finish_check<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, id: CheckId, verdict: &Verdict) {
-    if let Some(to) = responder.checked(Instant::now(), id, verdict, port.outbound.bytes()) {
+    if let Some(to) = responder.checked(Instant::now(), id, verdict, port.bytes()) {
         port.end(to);
     }
-    port.outbound.send(&port.socket);
+    port.send();
 }
 
-fn answer_burst<C: Cipher>(port: &mut Port, responder: &mut Responder<C>) -> io::Result<()> {
-    let mut datagram = BytesMut::new();
-    let mut answered = 0;
-    while answered < BURST {
-        match port.socket.try_io(Interest::READABLE, || port.inbound.receive(&port.socket)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            // An earlier answer could not be delivered: the client has gone. Nothing is wrong with the socket.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-            Err(error) => return Err(error),
-        }
-        let now = Instant::now();
-        let datagrams = port.inbound.datagrams();
-        answered += datagrams.len();
-        for (from, bytes) in datagrams {
-            // A decoded payload shares this buffer, but is gone by now: its memory is taken again, not anew.
-            datagram.extend_from_slice(bytes);
-            let from = canonical(from);
-            responder.respond(now, from, &mut datagram, port.outbound.bytes());
-            port.outbound.end(Some(if port.is_ipv6 { in_ipv6(from) } else { from }));
-        }
-        port.outbound.send(&port.socket);
+/// Answers what has come, and what more there is of requests. Of strangers a little in each burst, so that there are new
+/// sessions also when requests never end.
+fn answer_burst<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, first: Vec<Sent>, exit: &mut Exit) {
+    let mut batch = Some(first);
+    for _ in 0..BURST {
+        let Some(sent) = batch.take() else { break };
+        answer(port, responder, sent);
+        batch = exit.next_requests();
     }
-    Ok(())
-}
-
-impl Port {
-    /// The answer that has just been written goes to this address.
-    fn end(&mut self, to: SocketAddr) {
-        self.outbound.end(Some(if self.is_ipv6 { in_ipv6(to) } else { to }));
+    for sent in batch.into_iter().chain(exit.next_strangers()) {
+        answer(port, responder, sent);
     }
 }
 
-/// An address as a socket for IPv6 wants it.
-fn in_ipv6(address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
-        SocketAddr::V6(_) => address,
+fn answer<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, batch: Vec<Sent>) {
+    let now = Instant::now();
+    for (from, work) in batch {
+        responder.work(now, from, work, port.bytes());
+        port.end(from);
     }
-}
-
-/// An IPv4 address is never in IPv6 clothes, whatever the socket says; a zone stays.
-fn canonical(from: SocketAddr) -> SocketAddr {
-    match from.ip().to_canonical() {
-        ip @ IpAddr::V4(_) => SocketAddr::new(ip, from.port()),
-        IpAddr::V6(_) => from,
-    }
+    port.send();
 }
 
 fn pass_hour<C>(responder: &mut Responder<C>, hours_max: u32) {
@@ -264,9 +224,25 @@ fn pass_hour<C>(responder: &mut Responder<C>, hours_max: u32) {
     }
 }
 
-fn report_drops(reported: &mut Counters, counters: Counters) {
-    if counters.drops() > reported.drops() {
-        tracing::warn!("{counters}");
+/// What an operator has been told of.
+#[derive(Default)]
+struct Reported {
+    drops: u64,
+    lost: u64,
+}
+
+impl Reported {
+    fn report(&mut self, counters: Counters, lost: u64) {
+        if counters.drops() > self.drops {
+            tracing::warn!("{counters}");
+        }
+        if lost > self.lost {
+            tracing::warn!(
+                lost = lost - self.lost,
+                "more came than could be read: the receive buffers were full. If net.core.rmem_max is below {RECEIVE_BYTES}, \
+                 raise it and start the server again"
+            );
+        }
+        (self.drops, self.lost) = (counters.drops(), lost);
     }
-    *reported = counters;
 }
