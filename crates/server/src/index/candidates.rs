@@ -31,6 +31,9 @@ const LOOKED_UP_MAX: usize = 2_048;
 /// Postings that candidates are looked up in, at most: further ones rarely make them fewer.
 const OTHERS_MAX: usize = 4;
 
+/// Whole postings that are intersected, at most: of a long query there could be hundreds, of a megabyte each.
+const INTERSECTED_MAX: usize = 16;
+
 impl<'a> Postings<'a> {
     /// The wanted names contain this text, in the form in which names are searched. Says nothing when it has fewer than three
     /// characters.
@@ -98,7 +101,7 @@ impl Candidates<'_> {
     fn intersection(&self, start: u32) -> roaring::bitmap::IntoIter {
         let mut names = self.smallest.clone();
         names.remove_range(..start);
-        for other in &self.others {
+        for other in self.others.iter().take(INTERSECTED_MAX) {
             if names.len() <= LOOKED_UP_MAX as u64 {
                 break;
             }

@@ -1,6 +1,5 @@
 //! Locate: the sessions that have a content (BT-2.8).
 
-use std::collections::BTreeSet;
 use std::iter;
 use std::net::IpAddr;
 
@@ -19,6 +18,9 @@ pub(super) struct Origin<'a> {
     pub(super) session: &'a Session,
     pub(super) content: Content,
 }
+
+/// Most of those who have a content, or had it, that are walked over in search of who is online: some milliseconds.
+const WALKED_MAX: usize = 8 * COUNTED_MAX;
 
 /// Whoever has a content is counted until so many have been looked at: a count is shown to people, and must not keep
 /// everybody waiting. A member is looked at once for having published it last, and once for each session, so that this
@@ -79,9 +81,11 @@ impl Index {
 
     /// How many sessions that is (BT-2.7-6).
     pub(super) fn swarm_size(&self, asker: &Asker, root: Root) -> usize {
-        let holders = self.publications.holders(root, None).take(COUNTED_MAX);
+        let holders = self.publications.holders(root, None).take(WALKED_MAX);
         let others = holders.filter(|holder| *holder.member != asker.member);
-        others.filter(|holder| holder.session.is_some_and(|session| self.sessions.is_open(session))).count()
+        let open =
+            others.filter(|holder| holder.session.is_some_and(|session| self.sessions.is_open(session)));
+        open.take(COUNTED_MAX).count()
     }
 
     /// The other members who have published a content last, or offer it. Announcing it is neither (BT-2.12-2).
@@ -91,7 +95,9 @@ impl Index {
             let is_there = holder.session.is_none_or(|session| self.sessions.is_open(session));
             *holder.member != asker.member && holder.content.is_some() && is_there
         });
-        publishers.map(|holder| holder.member).collect::<BTreeSet<_>>().len()
+        // They come by member.
+        let mut last = None;
+        publishers.filter(|holder| last.replace(holder.member) != Some(holder.member)).count()
     }
 
     /// The sessions of others from which a name can be fetched whose content isn't hashed, or never will be (BT-2.8-1).

@@ -1,7 +1,6 @@
 //! Search: names that contain some words, and what stands behind them (BT-2.7).
 
-use std::collections::BTreeMap;
-use std::ops::Bound::{Excluded, Unbounded};
+use std::collections::BTreeSet;
 
 use bittrickle_wire::messages::{Filter, Found, Hit, HitCursor, Search};
 use bittrickle_wire::page::PageBuilder;
@@ -28,13 +27,29 @@ struct Wanted<'a> {
     filter: &'a Filter,
 }
 
-/// How many stand behind a name with one content.
-#[derive(Default)]
+/// What stands behind a name.
+#[derive(Clone, Copy)]
 struct Standing {
+    content: Content,
+    /// Who has published it.
     members: u32,
     /// Those who offer it under this name.
     sessions: usize,
 }
+
+/// Room that is used again for each name: a search looks at many.
+#[derive(Default)]
+struct Room {
+    folded: String,
+    of_member: Vec<Standing>,
+    all: Vec<Standing>,
+}
+
+/// Words of one or two characters that are looked up, at most: each takes a look at up to 4,096 postings.
+const SHORT_WORDS_MAX: usize = 4;
+
+/// Owners of one name that are looked at, at most: of `README.md` there may be a hundred thousand.
+const OWNERS_MAX: usize = 8_192;
 
 impl Index {
     pub(super) fn search(&self, asker: &Asker, search: &Search) -> Found {
@@ -42,9 +57,9 @@ impl Index {
         let short = self.names_with_short_words(&wanted);
         let start = search.after.map_or(0, |after| after.number);
         // One content may stand behind every name of a page: the empty one often does.
-        let mut counted = BTreeMap::new();
+        let mut counted = Vec::new();
         let mut page = PageBuilder::new(asker.encoding);
-        let mut folded = String::new();
+        let mut room = Room::default();
         let mut looked_at = 0;
         for number in self.candidates(search, &wanted, &short, start) {
             let behind = search.after.filter(|after| after.number == number).and_then(|after| after.content);
@@ -55,45 +70,45 @@ impl Index {
                 return Found { hits: page.finish(), next: Some(place) };
             }
             let entry = self.publications.names().entry(number);
-            let Some(entry) = entry.filter(|entry| wanted.has_name(&entry.name, &mut folded)) else {
+            let Some(entry) = entry.filter(|entry| wanted.has_name(&entry.name, &mut room.folded)) else {
                 continue;
             };
-            for hit in self.hits(asker, entry, &wanted, behind, &mut counted) {
-                let content = Some(hit.content);
+            self.find_contents(asker, entry, &wanted, &mut room);
+            for standing in room.all.iter().filter(|standing| Some(standing.content) > behind) {
+                let Some(hit) = self.hit(asker, entry, &wanted, *standing, &mut counted) else { continue };
                 if page.push(hit).is_err() {
                     return Found { hits: page.finish(), next: Some(place) };
                 }
-                place.content = content;
+                place.content = Some(standing.content);
             }
         }
         Found { hits: page.finish(), next: None }
     }
 
-    /// The hits under one name, behind one of its contents.
-    fn hits(
+    /// The hit that is made of what stands behind a name, if it is one. `counted` is how many sources roots are known to
+    /// have.
+    fn hit(
         &self,
         asker: &Asker,
         entry: &Entry,
         wanted: &Wanted<'_>,
-        behind: Option<Content>,
-        counted: &mut BTreeMap<Root, usize>,
-    ) -> impl Iterator<Item = Hit> {
-        let contents = self.contents_of(asker, entry, wanted);
-        let behind = (behind.map_or(Unbounded, Excluded), Unbounded);
-        contents
-            .range(behind)
-            .filter_map(|(content, standing)| {
-                let sources = match content.root {
-                    Some(root) => *counted.entry(root).or_insert_with(|| self.swarm_size(asker, root)),
-                    None => standing.sessions,
-                };
-                let sources = u32::try_from(sources).unwrap_or(u32::MAX);
-                let hit =
-                    Hit { name: entry.name.clone(), content: *content, members: standing.members, sources };
-                (sources > 0 || !wanted.filter.is_online).then_some(hit)
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
+        Standing { content, members, sessions }: Standing,
+        counted: &mut Vec<(Root, usize)>,
+    ) -> Option<Hit> {
+        let sources = match content.root {
+            None => sessions,
+            Some(root) => match counted.iter().find(|(known, _)| *known == root) {
+                Some((_, sources)) => *sources,
+                None => {
+                    let sources = self.swarm_size(asker, root);
+                    counted.push((root, sources));
+                    sources
+                }
+            },
+        };
+        let sources = u32::try_from(sources).unwrap_or(u32::MAX);
+        let is_wanted = sources > 0 || !wanted.filter.is_online;
+        is_wanted.then(|| Hit { name: entry.name.clone(), content, members, sources })
     }
 
     /// The numbers of the names that are looked at, from `start` on, in their order: looked up where that can be (BT-2.7-7).
@@ -133,32 +148,40 @@ impl Index {
     fn names_with_short_words(&self, wanted: &Wanted<'_>) -> Vec<RoaringBitmap> {
         let most = self.limits.names_per_search as u64;
         let texts = wanted.words.iter().chain(&wanted.prefix).map(|text| text.chars().collect::<Vec<_>>());
-        let short = texts.filter(|text| (1..=2).contains(&text.len()));
+        let short = texts.filter(|text| (1..=2).contains(&text.len())).take(SHORT_WORDS_MAX);
         short.filter_map(|text| self.publications.names().trigrams().few_with(&text, most)).collect()
     }
 
-    /// What others have published under a name, as far as it is wanted. Of each publication that is what sessions
-    /// offer; while none does, what was published last (BT-2.6-7).
-    fn contents_of(&self, asker: &Asker, entry: &Entry, wanted: &Wanted<'_>) -> BTreeMap<Content, Standing> {
-        let mut contents: BTreeMap<Content, Standing> = BTreeMap::new();
-        let mut offered: Vec<Content> = Vec::new();
-        let others = wanted.publications(&entry.owners).filter(|(owner, _)| **owner != *asker.member);
-        for (owner, publication) in others {
-            offered.extend(self.sources(owner, publication).map(|origin| origin.content));
-            let is_online = !offered.is_empty();
-            if !is_online {
-                offered.push(publication.content());
+    /// What others have published under a name, as far as it is wanted, in the order of contents. Of each publication that
+    /// is what sessions offer; while none does, what was published last (BT-2.6-7).
+    fn find_contents(&self, asker: &Asker, entry: &Entry, wanted: &Wanted<'_>, room: &mut Room) {
+        let Room { of_member, all, .. } = room;
+        all.clear();
+        let owners = wanted.publications(&entry.owners).take(OWNERS_MAX);
+        for (owner, publication) in owners.filter(|(owner, _)| **owner != *asker.member) {
+            let standing = |content, sessions| Standing { content, members: 1, sessions };
+            of_member.extend(self.sources(owner, publication).map(|origin| standing(origin.content, 1)));
+            if of_member.is_empty() {
+                of_member.push(standing(publication.content(), 0));
             }
-            offered.sort_unstable();
-            for same in offered.chunk_by(Content::eq).filter(|same| wanted.has_content(&same[0])) {
-                let standing = contents.entry(same[0]).or_default();
-                standing.members += 1;
-                standing.sessions += if is_online { same.len() } else { 0 };
-            }
-            offered.clear();
+            merge(of_member, |_, _| 1);
+            all.extend(of_member.drain(..).filter(|standing| wanted.has_content(&standing.content)));
         }
-        contents
+        merge(all, |first, second| first + second);
     }
+}
+
+/// Puts what stands for the same content together, in the order of contents.
+fn merge(standings: &mut Vec<Standing>, members: impl Fn(u32, u32) -> u32) {
+    standings.sort_unstable_by_key(|standing| standing.content);
+    standings.dedup_by(|next, kept| {
+        let is_same = next.content == kept.content;
+        if is_same {
+            kept.members = members(kept.members, next.members);
+            kept.sessions += next.sessions;
+        }
+        is_same
+    });
 }
 
 impl<'a> Wanted<'a> {
@@ -171,6 +194,7 @@ impl<'a> Wanted<'a> {
             (_, true) => (Vec::new(), Some(text)),
             (false, false) => (text.split_whitespace().map(str::to_owned).collect(), None),
         };
+        let words = words.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
         let extension = filter.extension.as_ref().map(|extension| format!(".{}", fold(extension.as_str())));
         let roots = filter.root_prefix.as_ref().map(|prefix| (prefix.lowest(), prefix.highest()));
         Self { words, prefix, extension, roots, filter }

@@ -15,8 +15,9 @@ use slab::Slab;
 use super::pulse::{Clock, Pulse, nanoseconds};
 use super::{LEGACY_OFFLINE_AFTER, OFFLINE_AFTER};
 
-/// Numbers sessions in the order of their logins; never used twice.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+/// Names a session; never used twice, and ordered as logins are. The upper bits count logins, the lower ones are the
+/// session's place, so that it is found without a map.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct SessionId(NonZeroU64);
 
 /// What a session speaks, and thereby how it is recognised.
@@ -56,21 +57,35 @@ struct Offers {
 #[derive(Debug)]
 pub(super) struct Sessions {
     clock: Clock,
-    next_id: SessionId,
-    /// The sessions themselves. The maps hold their places only: a map keeps an eighth to a half of its own empty.
+    logins: u64,
+    /// The sessions themselves. The maps hold their ids only: a map keeps an eighth to a half of its own empty.
     places: Slab<Session>,
-    by_id: HashMap<SessionId, u32>,
-    by_device: HashMap<PublicKey, u32>,
+    /// How many of them are legacy sessions: nearly always none.
+    legacy_count: usize,
+    by_device: HashMap<PublicKey, SessionId>,
     by_member: BTreeMap<Arc<MemberName>, Vec<SessionId>>,
     /// When to look at each session next: never later than its end. A sign of life moves the end, not this.
     by_look: BinaryHeap<Reverse<(u64, SessionId)>>,
 }
 
+/// Bits of an id that say where its session is: sixteen million have a place, and a trillion logins an id.
+const PLACE_BITS: u32 = 24;
+
 impl SessionId {
     /// The lowest of all.
     pub(super) const FIRST: Self = Self(NonZeroU64::MIN);
 
-    /// The one behind it in their order.
+    fn new(login: u64, place: usize) -> Self {
+        assert!(place >> PLACE_BITS == 0, "sessions are limited to fewer");
+        let id = login.checked_mul(1 << PLACE_BITS).and_then(|login| NonZeroU64::new(login | place as u64));
+        Self(id.expect("logins begin with 1, and are fewer"))
+    }
+
+    fn place(self) -> usize {
+        (self.0.get() & ((1 << PLACE_BITS) - 1)) as usize
+    }
+
+    /// Lower than any later one, and higher than this one and all before.
     pub(super) fn next(self) -> Self {
         Self(self.0.checked_add(1).expect("logins are fewer"))
     }
@@ -133,9 +148,9 @@ impl Sessions {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
-            next_id: SessionId::FIRST,
+            logins: 0,
             places: Slab::new(),
-            by_id: HashMap::new(),
+            legacy_count: 0,
             by_device: HashMap::new(),
             by_member: BTreeMap::new(),
             by_look: BinaryHeap::new(),
@@ -143,7 +158,7 @@ impl Sessions {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.places.len()
     }
 
     pub(super) fn open(
@@ -153,18 +168,21 @@ impl Sessions {
         speaks: Speaks,
         source: SourceAddress,
     ) -> SessionId {
-        let id = self.next_id;
-        self.next_id = id.next();
+        let place = self.places.vacant_key();
+        self.logins += 1;
+        let id = SessionId::new(self.logins, place);
         let member = Arc::clone(member);
         self.by_member.entry(Arc::clone(&member)).or_default().push(id);
         let now_ns = self.clock.ns(now);
         let pulse = Arc::new(Pulse::new(now_ns));
         let session = Session { id, member, speaks, source, offers: None, pulse };
         self.by_look.push(Reverse((now_ns + nanoseconds(session.silence_max()), id)));
-        let place = u32::try_from(self.places.insert(session)).expect("sessions are limited to fewer");
-        self.by_id.insert(id, place);
-        if let Speaks::Frames(device) = speaks {
-            self.by_device.insert(device, place);
+        self.places.insert(session);
+        match speaks {
+            Speaks::Frames(device) => {
+                self.by_device.insert(device, id);
+            }
+            Speaks::Legacy(_) => self.legacy_count += 1,
         }
         id
     }
@@ -172,11 +190,14 @@ impl Sessions {
     /// Ends a session and gives what it was. What it has offered is not on offer any more: its id stands for nobody
     /// (BT-2.6-6).
     pub(super) fn close(&mut self, id: SessionId) -> Option<Session> {
-        let place = self.by_id.remove(&id)?;
-        let session = self.places.remove(place as usize);
+        self.session(id)?;
+        let session = self.places.remove(id.place());
         session.pulse.end();
-        if let Speaks::Frames(device) = session.speaks {
-            self.by_device.remove(&device);
+        match session.speaks {
+            Speaks::Frames(device) => {
+                self.by_device.remove(&device);
+            }
+            Speaks::Legacy(_) => self.legacy_count -= 1,
         }
         if let Some(ids) = self.by_member.get_mut(&session.member) {
             ids.retain(|other| *other != id);
@@ -204,7 +225,7 @@ impl Sessions {
     }
 
     pub(super) fn is_open(&self, id: SessionId) -> bool {
-        self.by_id.contains_key(&id)
+        self.session(id).is_some()
     }
 
     /// Notes a sign of life.
@@ -215,15 +236,15 @@ impl Sessions {
     }
 
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
-        self.places.get(*self.by_id.get(&id)? as usize)
+        self.places.get(id.place()).filter(|session| session.id == id)
     }
 
     pub(super) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
-        self.places.get_mut(*self.by_id.get(&id)? as usize)
+        self.places.get_mut(id.place()).filter(|session| session.id == id)
     }
 
     pub(super) fn of_device(&self, device: &PublicKey) -> Option<&Session> {
-        self.places.get(*self.by_device.get(device)? as usize)
+        self.session(*self.by_device.get(device)?)
     }
 
     /// The member's sessions, in the order of their logins.
@@ -233,6 +254,9 @@ impl Sessions {
 
     /// The member's legacy session; there is never more than one.
     pub(super) fn legacy_of(&self, member: &MemberName) -> Option<&Session> {
+        if self.legacy_count == 0 {
+            return None;
+        }
         self.of_member(member).find(|session| session.is_legacy())
     }
 

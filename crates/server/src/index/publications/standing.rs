@@ -103,15 +103,18 @@ impl Publications {
         root: Root,
         from: Option<&MemberName>,
     ) -> impl Iterator<Item = Holder<'a>> {
-        let owners = self.single(root).and_then(|name| self.names.entry(name)).map(|entry| &entry.owners);
-        let several = owners.is_none().then(|| self.contents.holders(root, from));
-        let one = owners.into_iter().flat_map(move |owners| owners.range_from(from));
-        let one = one.flat_map(|(member, publication)| {
+        let single = self.single(root).and_then(|name| match &self.names.entry(name)?.owners {
+            Owners::One(member, publication) => Some((member, publication)),
+            Owners::None | Owners::Many(_) => None,
+        });
+        let several = single.is_none().then(|| self.contents.holders(root, from));
+        let one = single.filter(|(member, _)| from.is_none_or(|from| ***member >= *from));
+        let one = one.into_iter().flat_map(|(member, publication)| {
             let content = Some(publication.content());
             let sessions = publication.offerings().map(|offering| Some(offering.session));
             iter::once(None).chain(sessions).map(move |session| Holder { member, session, content })
         });
-        one.collect::<Vec<_>>().into_iter().chain(several.into_iter().flatten())
+        one.chain(several.into_iter().flatten())
     }
 
     /// The names from this number on of all contents whose root is between these two, by number. `None` when there are so
