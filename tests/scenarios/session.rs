@@ -406,6 +406,23 @@ fn what_is_asked_too_fast_is_asked_again_later() {
     assert!(matches!(&world.finished[..], [Ok(Reply::Found(_))]), "{:?}", world.finished);
 }
 
+/// BT-2.2-7, BT-2.6-8: a full disk of the index takes nothing off the network, however long it is full.
+#[test]
+fn what_the_index_can_not_keep_on_the_return_is_published_as_soon_as_it_can() {
+    let mut world = World::new();
+    world.settle();
+    world.call(publish("a"));
+    world.index = Index::new(world.now, Hex64(8), Limits::default());
+    world.session.channel_renewed(world.now);
+    world.index.refuse_changes(true);
+    world.run(Duration::from_secs(300));
+    assert!(!world.events.iter().any(|event| matches!(event, Event::NotOffered(..))), "{:?}", world.events);
+    assert_eq!(world.index.publication_count(), 0);
+    world.index.refuse_changes(false);
+    world.run(Duration::from_secs(4));
+    assert_eq!(world.index.publication_count(), 1);
+}
+
 /// BT-2.2-7: an index that never has time isn't asked for ever.
 #[test]
 fn what_is_asked_too_fast_for_a_minute_has_no_answer() {

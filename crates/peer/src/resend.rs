@@ -12,6 +12,9 @@ const SENDS_MAX: u32 = 5;
 /// How long to wait when the index says that we ask too fast.
 const TOO_FAST_WAIT: Duration = Duration::from_millis(200);
 
+/// How long to wait when the index can't do it at present, as its disk is full, say.
+const BUSY_WAIT: Duration = Duration::from_secs(2);
+
 /// How often a request may be put off so: for about a minute.
 const PUT_OFFS_MAX: u32 = 300;
 
@@ -37,6 +40,12 @@ impl Resend {
         self.due = now + jitter.quarter(FIRST_WAIT * (1 << self.sends));
         self.sends += 1;
         true
+    }
+
+    /// Notes that the index can't do it at present: it is asked again, however long that lasts.
+    pub(super) fn wait_until_possible(&mut self, now: Instant, jitter: &mut Jitter) {
+        self.sends = 0;
+        self.due = now + jitter.quarter(BUSY_WAIT);
     }
 
     /// Notes that the index wants to be asked later. Says whether to do so; if not, it has said that too often.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bittrickle_server::directory::Change;
 use bittrickle_server::index::{Catalogue, Edit};
 use bittrickle_tests::samples;
 use bittrickle_tests::socketless::{Device, Server};
@@ -43,15 +44,16 @@ fn a_change_is_answered_when_it_is_durable_and_in_the_order_of_the_changes() {
     world.responder.made_durable(1);
     assert!(matches!(next_held(&mut world, &mut alice), Some(Reply::Published(_))));
     assert_eq!(next_held(&mut world, &mut bob), None);
-    assert!(
-        world.ask(&mut alice, publish("a")).is_none(),
-        "bob's changes may be on their way to the disk yet"
+    assert!(matches!(world.ask(&mut alice, publish("a")), Some(Reply::Published(_))), "nothing is new in it");
+    assert_eq!(
+        world.ask(&mut bob, samples::unpublish(vec![samples::name("b")])),
+        None,
+        "nor here, but before it"
     );
     world.responder.made_durable(2);
     assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Published(_))));
     assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Unpublished(_))));
-    assert!(matches!(next_held(&mut world, &mut alice), Some(Reply::Published(_))));
-    assert!(matches!(world.ask(&mut alice, publish("a")), Some(Reply::Published(_))), "nothing is new in it");
+    assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Unpublished(_))));
 }
 
 /// BT-2.6-8: a full disk, for instance.
@@ -72,6 +74,61 @@ fn what_can_not_be_kept_is_refused_and_everything_else_goes_on() {
     let batch = world.responder.next_batch().unwrap();
     world.responder.made_durable(batch.number);
     assert!(matches!(next_held(&mut world, &mut bob), Some(Reply::Published(_))));
+}
+
+/// BT-2.6-8: nobody loses what was kept before the disk was full by publishing it again.
+#[test]
+fn what_is_kept_already_can_be_published_again_while_nothing_new_can_be_kept() {
+    let (mut world, mut alice, mut bob) = world();
+    assert_eq!(world.ask(&mut alice, publish("a")), None);
+    let batch = world.responder.next_batch().unwrap();
+    world.responder.made_durable(batch.number);
+    assert!(next_held(&mut world, &mut alice).is_some());
+    assert_eq!(world.ask(&mut bob, publish("b")), None);
+    world.responder.next_batch().unwrap();
+    world.responder.failed_to_keep();
+    assert!(next_held(&mut world, &mut bob).is_some());
+    world.ask(&mut alice, Request::Logout(Logout {}));
+    alice = world.log_in("alice", 1, ALICE);
+    assert_eq!(refusal(&mut world, &mut alice, publish("a")), None);
+    assert_eq!(
+        refusal(&mut world, &mut alice, samples::publish(vec![samples::offer("a", 2)])),
+        Some(RefusalCode::BUSY)
+    );
+    assert_eq!(world.ask(&mut bob, publish("b")), None, "what was under way may not be kept");
+    let told = next_held(&mut world, &mut bob);
+    assert!(matches!(&told, Some(Reply::Refused(refused)) if refused.code == RefusalCode::BUSY), "{told:?}");
+}
+
+/// BT-2.6-8, BT-6.2-9: also if somebody else gets the name before it is known what there was.
+#[test]
+fn who_is_removed_while_publications_are_read_leaves_none_to_the_next_of_this_name() {
+    let mut world = Server::new();
+    world.responder.keep_publications();
+    world.log_in("carol", 3, BOB);
+    world.responder.apply(&Change::MemberRemoved(samples::member("carol")));
+    let batch = world.responder.next_batch().unwrap();
+    assert!(matches!(&batch.edits[..], [Edit::Forget { member }] if member.as_str() == "carol"));
+    world.log_in("carol", 4, BOB);
+    let kept = (Arc::new(samples::member("carol")), samples::name("kept"), samples::hashed(5, 7));
+    world.responder.load(Catalogue::of([kept]));
+    assert_eq!(world.responder.index.publication_count(), 0);
+}
+
+/// BT-2.6-9: an hour a week is enough.
+#[test]
+fn who_has_been_online_between_two_looks_was_online() {
+    let (mut world, mut alice, _) = world();
+    assert_eq!(world.ask(&mut alice, publish("a")), None);
+    for _ in 0..5 {
+        world.ask(&mut alice, Request::Logout(Logout {}));
+        for _ in 0..2 {
+            assert!(world.responder.index.pass_hour(2).is_empty());
+        }
+        world.wait(60_000);
+        alice = world.log_in("alice", 1, ALICE);
+    }
+    assert_eq!(world.responder.index.publication_count(), 1);
 }
 
 /// BT-2.6-9
@@ -113,10 +170,16 @@ fn while_publications_are_read_what_is_asked_about_them_has_to_wait_and_nothing_
         world.wait(1_000);
         let about = ["publish", "unpublish", "announce", "search", "locate", "list_files"];
         let waits = about.iter().any(|about| name == *about || name.starts_with(&format!("{about}_")));
-        if !waits {
-            continue;
+        // A logout is good, and so is what doesn't fit in the middle of a session.
+        if waits {
+            assert_eq!(refusal(&mut world, &mut alice, request), Some(RefusalCode::TOO_FAST), "{name}");
+        } else {
+            let refused = world.ask(&mut alice, request);
+            let is_asked_too_fast =
+                matches!(&refused, Some(Reply::Refused(refused)) if refused.code == RefusalCode::TOO_FAST);
+            assert!(!is_asked_too_fast, "{name}");
+            alice = world.log_in("alice", 1, ALICE);
         }
-        assert_eq!(refusal(&mut world, &mut alice, request), Some(RefusalCode::TOO_FAST), "{name}");
     }
     let kept = |member| (Arc::new(samples::member(member)), samples::name("kept"), samples::hashed(5, 7));
     world.responder.load(Catalogue::of(["alice", "removed"].map(kept)));

@@ -21,6 +21,8 @@ impl Session {
         } else if let Some(pending) = self.pending.remove(&request_id) {
             if is_refused(&reply, RefusalCode::TOO_FAST) {
                 self.put_off(now, request_id, pending);
+            } else if pending.purpose == Purpose::Republish && is_refused(&reply, RefusalCode::BUSY) {
+                self.wait_until_possible(now, request_id, pending);
             } else {
                 self.receive_answer(now, pending, reply);
             }
@@ -43,6 +45,12 @@ impl Session {
         } else {
             self.give_up(now, &pending, CallError::NoAnswer);
         }
+    }
+
+    /// What was on offer stays so: it is published again as soon as the index can keep it.
+    fn wait_until_possible(&mut self, now: Instant, request_id: u32, mut pending: Pending) {
+        pending.resend.wait_until_possible(now, &mut self.jitter);
+        self.pending.insert(request_id, pending);
     }
 
     fn is_republishing(&self) -> bool {

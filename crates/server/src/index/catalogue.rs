@@ -163,10 +163,10 @@ impl Index {
         self.edits.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Whether something has changed since then.
+    /// How much has changed since then.
     #[must_use]
-    pub fn has_edits(&self) -> bool {
-        self.edits.as_ref().is_some_and(|edits| !edits.is_empty())
+    pub fn edit_count(&self) -> usize {
+        self.edits.as_ref().map_or(0, Vec::len)
     }
 
     /// From now on, publications are being read, and what is asked about them has to wait (BT-2.6-8).
@@ -179,30 +179,11 @@ impl Index {
         self.is_loading = false;
         self.publications = catalogue.publications;
         self.offline_hours = catalogue.offline_hours;
-        let gone: Vec<_> = self.publications.members().filter(|member| !is_known(member)).cloned().collect();
-        gone.iter().for_each(|member| self.remove_member(member));
-    }
-
-    /// Another hour has passed. Members who have publications and have been offline for more than so many hours publish
-    /// nothing any more (BT-2.6-9). Only hours count in which the index runs: no wrong clock makes anybody old. Says who
-    /// that was.
-    pub fn pass_hour(&mut self, hours_max: u32) -> Vec<Arc<MemberName>> {
-        let publishers: Vec<_> = self.publications.members().cloned().collect();
-        let mut forgotten = Vec::new();
-        for member in publishers {
-            let before = self.offline_hours.get(&member).copied().unwrap_or(0);
-            let is_online = self.sessions.of_member(&member).next().is_some();
-            let hours = if is_online { 0 } else { before.saturating_add(1) };
-            if hours > hours_max {
-                self.offline_hours.remove(&member);
-                self.forget(&member);
-                forgotten.push(member);
-            } else if hours != before {
-                self.offline_hours.insert(Arc::clone(&member), hours);
-                self.note(|| Edit::Offline { member, hours });
-            }
-        }
-        forgotten
+        let removed = std::mem::take(&mut self.removed_while_loading);
+        let is_gone = |member: &&Arc<MemberName>| !is_known(member) || removed.contains(&***member);
+        let gone: Vec<_> = self.publications.members().filter(is_gone).cloned().collect();
+        gone.iter().for_each(|member| self.forget(member));
+        self.end_absences();
     }
 
     /// Whether changes of publications are refused, as they can't be kept at present.

@@ -105,6 +105,7 @@ impl Index {
         }
         let member = Arc::new(member.clone());
         self.sessions.open(now, &member, Speaks::Legacy(from.ip()), source);
+        self.end_absence(&member);
         success(sentence::WELCOME)
     }
 

@@ -4,6 +4,7 @@
 //! answer is exact at `now`: sessions whose time is over are gone before a request is looked at.
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
+mod absence;
 mod candidates;
 mod catalogue;
 mod contents;
@@ -22,7 +23,7 @@ mod sessions;
 mod singles;
 mod trigrams;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -107,8 +108,9 @@ pub struct Index {
     offline_hours: HashMap<Arc<MemberName>, u32>,
     /// What has changed about publications, if anybody wants to know.
     edits: Option<Vec<Edit>>,
-    /// Whether the publications are still being read.
+    /// Whether the publications are still being read, and who has been removed since that began.
     is_loading: bool,
+    removed_while_loading: BTreeSet<MemberName>,
     /// Whether changes of them can't be kept at present.
     is_refusing: bool,
 }
@@ -128,6 +130,7 @@ impl Index {
             offline_hours: HashMap::new(),
             edits: None,
             is_loading: false,
+            removed_while_loading: BTreeSet::new(),
             is_refusing: false,
         }
     }
@@ -178,22 +181,23 @@ impl Index {
         open.into_iter().for_each(|id| self.close(id));
     }
 
-    /// Forgets a member: no session, no publication.
+    /// Forgets a member: no session, no publication, also none that is still being read.
     pub fn remove_member(&mut self, member: &MemberName) {
         self.close_member(member);
         self.forget(member);
+        if self.is_loading {
+            self.removed_while_loading.insert(member.clone());
+        }
     }
 
     /// Withdraws all that a member has published.
-    pub fn forget(&mut self, member: &MemberName) {
+    pub(super) fn forget(&mut self, member: &MemberName) {
         let own = self.publications.of_member_from(member, 0..);
         let names: Vec<FileName> = own.map(|(_, name, _)| name.clone()).collect();
-        if names.is_empty() {
-            return;
-        }
         for name in &names {
             self.end_publication(member, name);
         }
+        self.offline_hours.remove(member);
         self.note(|| Edit::Forget { member: Arc::new(member.clone()) });
     }
 

@@ -92,12 +92,14 @@ impl Index {
                 unreachable!("these need no session")
             }
             Request::Heartbeat(_) => self.heartbeat(now, asker),
-            Request::Publish(_) | Request::Unpublish(_) if self.is_refusing => {
+            Request::Publish(publish) if !self.is_refusing || self.has_published(asker, &publish) => {
+                self.publish(asker, publish)?
+            }
+            Request::Unpublish(unpublish) if !self.is_refusing => self.unpublish(asker, &unpublish),
+            Request::Publish(_) | Request::Unpublish(_) => {
                 let sentence = "the server can't keep changes now, its disk may be full; try again later";
                 return Err(Refused::new(RefusalCode::BUSY, sentence));
             }
-            Request::Publish(publish) => self.publish(asker, publish)?,
-            Request::Unpublish(unpublish) => self.unpublish(asker, &unpublish),
             Request::Announce(announce) => self.announce(asker, announce),
             Request::Search(search) => Reply::Found(self.search(asker, &search)),
             Request::Locate(locate) => Reply::Located(self.locate(asker, &locate, tickets)),
@@ -136,6 +138,7 @@ impl Index {
             }
             None => {
                 self.sessions.open(now, caller.member, Speaks::Frames(caller.device), source);
+                self.end_absence(caller.member);
             }
         }
         Ok(LoggedIn {
@@ -187,6 +190,15 @@ impl Index {
     fn heartbeat(&self, now: Instant, asker: &Asker) -> Reply {
         let session = self.sessions.session(asker.session).expect("the asker has just been found");
         Reply::HeartbeatReply(session.pulse.reply(now, &self.clock))
+    }
+
+    /// Whether the asker's member has published all of this already, so that nothing has to be kept.
+    fn has_published(&self, asker: &Asker, publish: &Publish) -> bool {
+        publish.files.iter().all(|offer| {
+            let publication =
+                self.publications.named(&offer.name).and_then(|(_, entry)| entry.owners.get(&asker.member));
+            publication.is_some_and(|publication| publication.content() == offer.content())
+        })
     }
 
     fn publish(&mut self, asker: &Asker, publish: Publish) -> Result<Reply, Refused> {

@@ -4,12 +4,13 @@
 //! durable, and the answer is held back until the batch is: in the order in which answers were given, so that they can
 //! stand in a queue.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bittrickle_wire::messages::{RefusalCode, Refused, Reply};
 use bittrickle_wire::seal::{Cipher, PublicKey};
-use bittrickle_wire::{Encoding, Frame, Message, legacy};
+use bittrickle_wire::{Encoding, Frame, MemberName, Message, legacy};
 use bytes::BytesMut;
 
 use super::Responder;
@@ -32,9 +33,14 @@ pub(super) struct Held {
     durable: u64,
     /// Whether batches can't be made durable at present.
     is_failing: bool,
-    /// With the batch that each waits for, which rises.
+    /// With the batch that each waits for.
     answers: VecDeque<(u64, Answer)>,
+    /// The batch with each member's last change, as far as that isn't durable.
+    by_member: HashMap<Arc<MemberName>, u64>,
 }
+
+/// Answers that may wait: some seconds of work for a disk. Where there are more, it is too slow for what is asked.
+const ANSWERS_MAX: usize = 16_384;
 
 #[derive(Debug)]
 enum Answer {
@@ -60,7 +66,7 @@ impl<C: Cipher> Responder<C> {
 
     /// What has changed since the last batch, if anything.
     pub fn next_batch(&mut self) -> Option<Batch> {
-        if !self.index.has_edits() {
+        if self.index.edit_count() == 0 {
             return None;
         }
         self.held.handed_over += 1;
@@ -70,6 +76,7 @@ impl<C: Cipher> Responder<C> {
     /// All batches up to this one are durable.
     pub fn made_durable(&mut self, number: u64) {
         self.held.durable = self.held.durable.max(number);
+        self.held.by_member.retain(|_, batch| *batch > number);
         self.set_failing(false);
     }
 
@@ -109,15 +116,25 @@ impl<C: Cipher> Responder<C> {
         })
     }
 
-    /// Gives the answer back if nothing that has changed so far has still to become durable; or holds it.
+    /// Whether so many answers wait that no more changes can be taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.answers.len() >= ANSWERS_MAX
+    }
+
+    /// Gives the answer to a member's request back if nothing that the member has changed so far has still to become
+    /// durable; or holds it. `has_changed` is whether this request has changed something.
     pub(super) fn hold(
         &mut self,
         index: u32,
-        request_id: u32,
-        encoding: Encoding,
-        reply: Reply,
+        member: &Arc<MemberName>,
+        has_changed: bool,
+        answer: (u32, Encoding, Reply),
     ) -> Option<Reply> {
-        let Some(batch) = self.awaited_batch() else { return Some(reply) };
+        if has_changed {
+            self.held.by_member.insert(Arc::clone(member), self.held.handed_over + 1);
+        }
+        let (request_id, encoding, reply) = answer;
+        let Some(batch) = self.held.by_member.get(member).copied() else { return Some(reply) };
         let device = self.table.slot(index)?.device;
         self.held.answers.push_back((batch, Answer::Sealed { index, device, request_id, encoding, reply }));
         None
@@ -130,8 +147,10 @@ impl<C: Cipher> Responder<C> {
         None
     }
 
-    fn awaited_batch(&self) -> Option<u64> {
-        let batch = self.held.handed_over + u64::from(self.index.has_edits());
+    /// The batch that has to be durable before all is that has changed so far.
+    #[must_use]
+    pub fn awaited_batch(&self) -> Option<u64> {
+        let batch = self.held.handed_over + u64::from(self.index.edit_count() > 0);
         (batch > self.held.durable).then_some(batch)
     }
 }

@@ -105,9 +105,11 @@ impl<C: Cipher> Responder<C> {
                 Ok(Admitted::Member { device, member, address, request }) => {
                     let caller = Caller { member: &member, device, address };
                     let is_change = matches!(*request, Request::Publish(_) | Request::Unpublish(_));
+                    let edits = self.index.edit_count();
                     let reply = self.ask_index(now, now_ms, caller, encoding, *request);
+                    let has_changed = self.index.edit_count() > edits;
                     if is_change && !matches!(reply, Reply::Refused(_)) {
-                        self.hold(index, request_id, encoding, reply)?
+                        self.hold(index, &member, has_changed, (request_id, encoding, reply))?
                     } else {
                         reply
                     }
@@ -147,6 +149,10 @@ impl<C: Cipher> Responder<C> {
     fn admit(&mut self, now_ms: u64, index: u32, request: Request) -> Result<Admitted, Refused> {
         if !self.take_from_budget(now_ms, index, &request) {
             let sentence = "too many requests in a short time; ask again in a moment";
+            return Err(Refused::new(RefusalCode::TOO_FAST, sentence));
+        }
+        if matches!(request, Request::Publish(_) | Request::Unpublish(_)) && self.is_full() {
+            let sentence = "more is published than the server's disk can keep up with; ask again in a moment";
             return Err(Refused::new(RefusalCode::TOO_FAST, sentence));
         }
         if let Request::Enrol(enrol) = request {

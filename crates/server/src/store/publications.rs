@@ -169,6 +169,7 @@ fn write(transaction: &WriteTransaction, edits: &[Edit]) -> Result<(), redb::Err
     let mut offline_hours = transaction.open_table(OFFLINE_HOURS)?;
     for edit in edits {
         match edit {
+            Edit::Offline { member, hours: 0 } => drop(offline_hours.remove(member.as_str())?),
             Edit::Offline { member, hours } => drop(offline_hours.insert(member.as_str(), hours)?),
             Edit::Forget { member } => drop(offline_hours.remove(member.as_str())?),
             Edit::Publish { .. } | Edit::Withdraw { .. } => {}
@@ -225,7 +226,7 @@ impl<'a> Numbers<'a> {
     fn lowest_free(&self) -> Result<u32, redb::Error> {
         let mut free = 0;
         for entry in self.table.iter()? {
-            free = free.max(entry?.1.value() + 1);
+            free = free.max(entry?.1.value().saturating_add(1));
         }
         Ok(free)
     }

@@ -14,15 +14,17 @@ mod queue;
 mod sockets;
 mod workers;
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::Cipher;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::accounts::{Accounts, Check, CheckId, Notice, Verdict};
+use crate::directory::Change;
 use crate::durability::{Durability, Progress};
 use crate::responder::{Counters, Responder};
 use port::Port;
@@ -82,6 +84,7 @@ pub async fn serve<C: Cipher>(
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut ticks = 0_u32;
+    let mut unapplied = Unapplied::new();
     let mut reported = Reported::default();
     loop {
         let Members { notices, durability, .. } = &mut members;
@@ -101,11 +104,11 @@ pub async fn serve<C: Cipher>(
                 }
             }
             notice = notices.recv() => match notice {
-                Some(notice) => take_notice(&mut port, &mut responder, notice),
+                Some(notice) => take_notice(&mut port, &mut responder, notice, &mut unapplied),
                 None => return Err(io::Error::other("whoever checks passwords and keeps members has ended")),
             },
             progress = progress_of(durability) => match progress {
-                Some(progress) => take_progress(&mut port, &mut responder, progress)?,
+                Some(progress) => take_progress(&mut port, &mut responder, progress, &mut unapplied)?,
                 None => return Err(io::Error::other("whoever keeps publications has ended")),
             },
             error = workers.failure() => return Err(error),
@@ -125,6 +128,10 @@ pub async fn serve<C: Cipher>(
     }
 }
 
+/// Who waits for a removal to be durable, with the batch that it is in: what a member has published must not come back when
+/// another one gets the name.
+type Unapplied = VecDeque<(u64, oneshot::Sender<()>)>;
+
 async fn progress_of(durability: &mut Option<Durability>) -> Option<Progress> {
     match durability {
         Some(durability) => durability.progress().await,
@@ -136,10 +143,18 @@ fn take_progress<C: Cipher>(
     port: &mut Port,
     responder: &mut Responder<C>,
     progress: Progress,
+    unapplied: &mut Unapplied,
 ) -> io::Result<()> {
     match progress {
         Progress::Loaded(catalogue) => responder.load(*catalogue),
-        Progress::Durable(number) => responder.made_durable(number),
+        Progress::Durable(number) => {
+            responder.made_durable(number);
+            let durable = unapplied.partition_point(|(batch, _)| *batch <= number);
+            for (_, applied) in unapplied.drain(..durable) {
+                // Whoever made the change may not wait for it.
+                let _ = applied.send(());
+            }
+        }
         Progress::Failed => responder.failed_to_keep(),
         Progress::Broken(error) => return Err(io::Error::other(error)),
     }
@@ -173,13 +188,22 @@ fn ask_for_check<C: Cipher>(
     }
 }
 
-fn take_notice<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, notice: Notice) {
+fn take_notice<C: Cipher>(
+    port: &mut Port,
+    responder: &mut Responder<C>,
+    notice: Notice,
+    unapplied: &mut Unapplied,
+) {
     match notice {
         Notice::Checked { id, verdict } => finish_check(port, responder, id, &verdict),
         Notice::Changed { change, applied } => {
             responder.apply(&change);
-            // Whoever made the change may not wait for it.
-            let _ = applied.send(());
+            let is_removal = matches!(change, Change::MemberRemoved(_));
+            match responder.awaited_batch().filter(|_| is_removal) {
+                Some(batch) => unapplied.push_back((batch, applied)),
+                // Whoever made the change may not wait for it.
+                None => drop(applied.send(())),
+            }
         }
     }
 }
