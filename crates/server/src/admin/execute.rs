@@ -61,7 +61,8 @@ fn refusal(error: &StoreError) -> Refusal {
         | StoreError::Thread(_)
         | StoreError::Database(_)
         | StoreError::Record(_)
-        | StoreError::TooManyDevices => {
+        | StoreError::TooManyDevices
+        | StoreError::TooManyPublications => {
             tracing::error!(%error, "a command failed");
             Refusal::Store(error.to_string())
         }

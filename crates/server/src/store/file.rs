@@ -31,7 +31,7 @@ pub(super) struct Layout {
     pub(super) cache_bytes: usize,
 }
 
-const LAYOUT: Layout = Layout {
+pub(super) const LAYOUT: Layout = Layout {
     file_name: "members.redb",
     create: |transaction| {
         transaction.open_table(MEMBERS)?;

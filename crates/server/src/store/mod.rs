@@ -11,7 +11,8 @@
 //! | `members.rs` | adding, changing, removing and listing members |
 //! | `devices.rs` | the same for devices, and finding them by fingerprint |
 //! | `records.rs` | what is kept of each |
-//! | `publications.rs` | the other store |
+//! | `transfer.rs` | all of it: given out as it is at one moment, and taken in |
+//! | `publications.rs` | the other store, with a `transfer.rs` of its own |
 //! | `trial.rs` | opening a file without changing it |
 
 mod devices;
@@ -19,6 +20,7 @@ mod file;
 mod members;
 mod publications;
 mod records;
+mod transfer;
 mod trial;
 
 use std::path::PathBuf;
@@ -32,9 +34,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::data_dir::DataDir;
 use crate::directory::{Change, DEVICES_PER_MEMBER_MAX, Directory, MEMBERS_MAX};
-pub use publications::PublicationStore;
+pub use publications::{PublicationIntake, PublicationSnapshot, PublicationStore};
 use records::DeviceRecord;
 pub use records::{BadRecord, MemberRecord};
+pub use transfer::{MemberEntry, MemberIntake, MemberNames, MemberSnapshot};
 
 /// Members and devices on disk. While there is one, its process holds the data folder.
 #[derive(Debug)]
@@ -110,6 +113,9 @@ pub enum StoreError {
     /// The member has as many devices as allowed.
     #[error("the member has {DEVICES_PER_MEMBER_MAX} devices already; revoke some first")]
     TooManyDevices,
+    /// There is no room for another publication.
+    #[error("there are as many publications already as a server keeps")]
+    TooManyPublications,
 }
 
 /// What is wrong with a store's file.
@@ -161,12 +167,17 @@ impl Store {
         &self,
         change: impl FnOnce(&WriteTransaction) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut transaction = self.database.begin_write().map_err(failed)?;
-        transaction.set_durability(Durability::Immediate).map_err(failed)?;
-        transaction.set_two_phase_commit(true);
+        let transaction = self.begin_write()?;
         let result = change(&transaction)?;
         transaction.commit().map_err(failed)?;
         Ok(result)
+    }
+
+    fn begin_write(&self) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = self.database.begin_write().map_err(failed)?;
+        transaction.set_durability(Durability::Immediate).map_err(failed)?;
+        transaction.set_two_phase_commit(true);
+        Ok(transaction)
     }
 }
 

@@ -1,6 +1,8 @@
 //! What members have published, on disk. There may be ten million publications, so that a row is short: it has the number of
 //! its member, and no text but its name.
 
+mod transfer;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -16,6 +18,7 @@ use super::file::{self, Layout};
 use super::records::BadRecord;
 use super::{Damage, DataDir, StoreError, failed};
 use crate::index::Edit;
+pub use transfer::{PublicationIntake, PublicationSnapshot};
 
 /// Publications on disk. While there is one, its process holds the data folder.
 pub struct PublicationStore {
@@ -77,14 +80,8 @@ impl PublicationStore {
     /// # Errors
     /// The disk fails or is full.
     pub fn commit(&mut self, edits: &[Edit]) -> Result<(), StoreError> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => (self.open)()?,
-        };
-        let mut transaction = database.begin_write().map_err(failed)?;
-        transaction.set_durability(Durability::Immediate).map_err(failed)?;
-        // A server that was killed is to start at once, however much it holds. Implies a commit in two phases.
-        transaction.set_quick_repair(true);
+        let database = self.taken()?;
+        let transaction = begin_write(&database)?;
         write(&transaction, edits).map_err(failed)?;
         transaction.commit().map_err(failed)?;
         self.database = Some(database);
@@ -106,16 +103,15 @@ impl PublicationStore {
     /// # Errors
     /// A row can't be read, or the disk fails.
     pub fn offline_hours(&mut self) -> Result<Vec<(Arc<MemberName>, u32)>, StoreError> {
-        let path = self.data_dir.path().join(LAYOUT.file_name);
-        let transaction = self.opened()?.begin_read().map_err(failed)?;
-        let mut all = Vec::new();
-        for entry in transaction.open_table(OFFLINE_HOURS).map_err(failed)?.iter().map_err(failed)? {
-            let (member, hours) = entry.map_err(failed)?;
-            let member = MemberName::new(member.value());
-            let damaged = |_| StoreError::Damaged { path: path.clone(), reason: Damage::Contradiction };
-            all.push((Arc::new(member.map_err(damaged)?), hours.value()));
+        self.snapshot()?.offline_hours()
+    }
+
+    /// The database, to be put back when it has done what it is taken for.
+    fn taken(&mut self) -> Result<Database, StoreError> {
+        match self.database.take() {
+            Some(database) => Ok(database),
+            None => (self.open)(),
         }
-        Ok(all)
     }
 
     fn opened(&mut self) -> Result<&Database, StoreError> {
@@ -131,28 +127,9 @@ impl PublicationStore {
     /// A row can't be read, or the disk fails.
     pub fn for_each(
         &mut self,
-        mut each: impl FnMut(&Arc<MemberName>, FileName, Content) -> ControlFlow<()>,
+        each: impl FnMut(&Arc<MemberName>, FileName, Content) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        let path = self.data_dir.path().join(LAYOUT.file_name);
-        let damaged = |reason| StoreError::Damaged { path: path.clone(), reason };
-        let bad_row = || damaged(Damage::Record(BadRecord { table: "publications" }));
-        let transaction = self.opened()?.begin_read().map_err(failed)?;
-        let mut members = HashMap::new();
-        for entry in transaction.open_table(MEMBER_NUMBERS).map_err(failed)?.iter().map_err(failed)? {
-            let (name, number) = entry.map_err(failed)?;
-            let name = MemberName::new(name.value()).map_err(|_| damaged(Damage::Contradiction))?;
-            members.insert(number.value(), Arc::new(name));
-        }
-        for entry in transaction.open_table(PUBLICATIONS).map_err(failed)?.iter().map_err(failed)? {
-            let (key, value) = entry.map_err(failed)?;
-            let (number, name) = read_key(key.value()).ok_or_else(bad_row)?;
-            let content = read_content(value.value()).ok_or_else(bad_row)?;
-            let member = members.get(&number).ok_or_else(|| damaged(Damage::Contradiction))?;
-            if each(member, name, content).is_break() {
-                break;
-            }
-        }
-        Ok(())
+        self.snapshot()?.for_each(each).map(drop)
     }
 }
 
@@ -162,9 +139,16 @@ impl fmt::Debug for PublicationStore {
     }
 }
 
+fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write().map_err(failed)?;
+    transaction.set_durability(Durability::Immediate).map_err(failed)?;
+    // A server that was killed is to start at once, however much it holds. Implies a commit in two phases.
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
 fn write(transaction: &WriteTransaction, edits: &[Edit]) -> Result<(), redb::Error> {
-    let mut numbers =
-        Numbers { table: transaction.open_table(MEMBER_NUMBERS)?, known: HashMap::new(), next: None };
+    let mut numbers = Numbers::open(transaction)?;
     let mut changes = Changes::default();
     let mut offline_hours = transaction.open_table(OFFLINE_HOURS)?;
     for edit in edits {
@@ -199,17 +183,23 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
+    fn open(transaction: &'a WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self { table: transaction.open_table(MEMBER_NUMBERS)?, known: HashMap::new(), next: None })
+    }
+
     fn number(&mut self, member: &'a MemberName) -> Result<u32, redb::Error> {
         if let Some(number) = self.known.get(member) {
             return Ok(*number);
         }
-        let stored = self.table.get(member.as_str())?.map(|number| number.value());
-        let number = match stored {
-            Some(number) => number,
-            None => self.add(member)?,
-        };
+        let number = self.look_up(member)?;
         self.known.insert(member, number);
         Ok(number)
+    }
+
+    /// The same, for a member who isn't there as long as the transaction.
+    fn look_up(&mut self, member: &MemberName) -> Result<u32, redb::Error> {
+        let stored = self.table.get(member.as_str())?.map(|number| number.value());
+        stored.map_or_else(|| self.add(member), Ok)
     }
 
     fn add(&mut self, member: &MemberName) -> Result<u32, redb::Error> {

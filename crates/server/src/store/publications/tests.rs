@@ -11,20 +11,20 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn member(name: &str) -> Arc<MemberName> {
+pub(super) fn member(name: &str) -> Arc<MemberName> {
     Arc::new(MemberName::new(name).unwrap())
 }
 
-fn name(text: &str) -> FileName {
+pub(super) fn name(text: &str) -> FileName {
     FileName::new(text).unwrap()
 }
 
-fn content(bytes: u64, root: Option<u8>) -> Content {
+pub(super) fn content(bytes: u64, root: Option<u8>) -> Content {
     let root = root.map(|byte| Root(HexBytes([byte; 32])));
     Content { file_bytes: Some(FileBytes::new(bytes).unwrap()), root, is_folder: bytes % 2 == 1 }
 }
 
-fn publish(who: &str, what: &str, bytes: u64) -> Edit {
+pub(super) fn publish(who: &str, what: &str, bytes: u64) -> Edit {
     let content = content(bytes, bytes.is_multiple_of(3).then_some(7));
     Edit::Publish { member: member(who), name: name(what), content }
 }
@@ -41,7 +41,7 @@ fn data_dir(folder: &Path) -> Arc<DataDir> {
     Arc::new(DataDir::open(&folder.join("data"), Duration::ZERO).unwrap())
 }
 
-fn open(folder: &TempDir) -> Result<PublicationStore, StoreError> {
+pub(super) fn open(folder: &TempDir) -> Result<PublicationStore, StoreError> {
     PublicationStore::open(data_dir(folder.path()))
 }
 
@@ -49,9 +49,9 @@ fn path(folder: &TempDir) -> PathBuf {
     folder.path().join("data/publications.redb")
 }
 
-type Rows = BTreeMap<(String, String), Content>;
+pub(super) type Rows = BTreeMap<(String, String), Content>;
 
-fn rows(store: &mut PublicationStore) -> Rows {
+pub(super) fn rows(store: &mut PublicationStore) -> Rows {
     let mut rows = Rows::new();
     let mut add = |who: &Arc<MemberName>, what: FileName, content| {
         rows.insert((who.as_str().to_owned(), what.as_str().to_owned()), content);
