@@ -37,6 +37,9 @@ pub enum DataDirError {
     },
 }
 
+/// The file in it by which a process holds it. It is empty.
+pub(crate) const LOCK_FILE_NAME: &str = "lock";
+
 /// How often a folder that is in use is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
 
@@ -59,7 +62,8 @@ impl DataDir {
         bittrickle_secret::check_folder(path)?;
         let failed = |error| DataDirError::Io { path: path.to_owned(), error };
         let mut options = File::options();
-        let lock = options.create(true).append(true).mode(0o600).open(path.join("lock")).map_err(failed)?;
+        options.create(true).append(true).mode(0o600);
+        let lock = options.open(path.join(LOCK_FILE_NAME)).map_err(failed)?;
         let deadline = Instant::now() + patience;
         loop {
             match lock.try_lock() {

@@ -5,22 +5,24 @@
 //!     ▲                      │
 //!     └── Loaded, Durable, Failed
 //! ```
+//! Between two commits it gives snapshots to whoever asks for one, and who reads it elsewhere ([`Snapshots`]).
+//!
 //! While the disk refuses, what wasn't written is kept and tried again, and the UDP loop takes no more of it.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self as blocking, RecvTimeoutError};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::data_dir::DataDir;
 use crate::index::{Catalogue, CatalogueBuilder, Edit, NameBlock, NameLetters};
 use crate::responder::Batch;
-use crate::store::{PublicationStore, StoreError};
+use crate::store::{PublicationSnapshot, PublicationStore, StoreError};
 
 /// What the UDP loop has to know.
 #[derive(Debug)]
@@ -37,11 +39,24 @@ pub enum Progress {
 
 /// The way to the thread. When it goes, all batches that were handed over have been written, if the disk took them.
 pub struct Durability {
-    batches: Option<blocking::Sender<Batch>>,
+    work: Option<Arc<blocking::Sender<Work>>>,
     progress: mpsc::UnboundedReceiver<Progress>,
     /// Reading may take long: it ends when nobody waits for it any more.
     is_ending: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Where snapshots are asked for. It doesn't keep the thread from ending.
+#[derive(Clone, Debug)]
+pub struct Snapshots(Weak<blocking::Sender<Work>>);
+
+/// What the thread is asked for.
+#[derive(Debug)]
+enum Work {
+    /// To make it durable.
+    Batch(Batch),
+    /// To give what is durable.
+    Snapshot(oneshot::Sender<Result<PublicationSnapshot, StoreError>>),
 }
 
 /// Most edits of one commit: so many are a few megabytes, and a commit of them takes part of a second.
@@ -59,7 +74,7 @@ impl Durability {
     /// # Errors
     /// The operating system has no threads.
     pub fn start(data_dir: Arc<DataDir>) -> io::Result<Self> {
-        let (batches, received) = blocking::channel();
+        let (work, received) = blocking::channel();
         let (progress, receiver) = mpsc::unbounded_channel();
         let is_ending = Arc::new(AtomicBool::new(false));
         let ending = Arc::clone(&is_ending);
@@ -70,18 +85,37 @@ impl Durability {
             }
         };
         let thread = std::thread::Builder::new().name("durability".to_owned()).spawn(run)?;
-        Ok(Self { batches: Some(batches), progress: receiver, is_ending, thread: Some(thread) })
+        Ok(Self { work: Some(Arc::new(work)), progress: receiver, is_ending, thread: Some(thread) })
     }
 
     /// Hands a batch over.
     pub fn make_durable(&self, batch: Batch) {
         // The thread only ends before this when it has said that it is broken.
-        let _ = self.batches.as_ref().map(|batches| batches.send(batch));
+        let _ = self.work.as_ref().map(|work| work.send(Work::Batch(batch)));
+    }
+
+    /// Where snapshots of what is durable are asked for.
+    #[must_use]
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots(self.work.as_ref().map(Arc::downgrade).unwrap_or_default())
     }
 
     /// What has come of it; `None` when the thread has ended.
     pub async fn progress(&mut self) -> Option<Progress> {
         self.progress.recv().await
+    }
+}
+
+impl Snapshots {
+    /// A snapshot of what is durable, as soon as publications have been read. `None` if there is none at present: the thread
+    /// has ended, or the disk refuses what is published.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) async fn take(&self) -> Option<Result<PublicationSnapshot, StoreError>> {
+        let (asked, answer) = oneshot::channel();
+        self.0.upgrade()?.send(Work::Snapshot(asked)).ok()?;
+        answer.await.ok()
     }
 }
 
@@ -94,7 +128,7 @@ impl fmt::Debug for Durability {
 impl Drop for Durability {
     fn drop(&mut self) {
         self.is_ending.store(true, Ordering::Relaxed);
-        drop(self.batches.take());
+        drop(self.work.take());
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that keeps publications has failed");
         }
@@ -103,7 +137,7 @@ impl Drop for Durability {
 
 fn keep(
     data_dir: Arc<DataDir>,
-    batches: &blocking::Receiver<Batch>,
+    work: &blocking::Receiver<Work>,
     progress: &mpsc::UnboundedSender<Progress>,
     is_ending: &AtomicBool,
 ) -> Result<(), StoreError> {
@@ -122,21 +156,27 @@ fn keep(
         return Ok(());
     }
     let mut waiting = Waiting::default();
-    while waiting.receive(batches) {
-        let Some(number) = waiting.number else { continue };
+    while waiting.receive(work) {
+        let Some(number) = waiting.number else {
+            waiting.give_snapshots(&mut store);
+            continue;
+        };
         match store.commit(&waiting.edits) {
             Ok(()) => {
                 if waiting.is_failing {
                     tracing::info!("publications are kept again");
                 }
-                waiting = Waiting::default();
                 let _ = progress.send(Progress::Durable(number));
+                waiting.give_snapshots(&mut store);
+                waiting = Waiting::default();
             }
             Err(error) => {
                 if !waiting.is_failing {
                     tracing::error!(%error, "publications can't be kept; it is tried again, and changes are refused meanwhile");
                 }
                 waiting.is_failing = true;
+                // A store that can't be written has to be opened again, which would end them.
+                waiting.asked.clear();
                 let _ = progress.send(Progress::Failed);
             }
         }
@@ -177,15 +217,24 @@ struct Waiting {
     /// The last batch of it.
     number: Option<u64>,
     is_failing: bool,
+    /// Who asks for a snapshot.
+    asked: Vec<oneshot::Sender<Result<PublicationSnapshot, StoreError>>>,
 }
 
 impl Waiting {
+    fn give_snapshots(&mut self, store: &mut PublicationStore) {
+        for asked in self.asked.drain(..) {
+            // Whoever asked may have gone.
+            let _ = asked.send(store.snapshot());
+        }
+    }
+
     /// Waits for something to do, and takes all that is there. Says whether to go on: not when nobody hands over anything
     /// any more, and nothing is left that could be written.
-    fn receive(&mut self, batches: &blocking::Receiver<Batch>) -> bool {
+    fn receive(&mut self, work: &blocking::Receiver<Work>) -> bool {
         let first = if self.is_failing {
-            match batches.recv_timeout(PAUSE) {
-                Ok(batch) => Some(batch),
+            match work.recv_timeout(PAUSE) {
+                Ok(work) => Some(work),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => {
                     tracing::error!(
@@ -196,16 +245,21 @@ impl Waiting {
                 }
             }
         } else {
-            match batches.recv() {
-                Ok(batch) => Some(batch),
+            match work.recv() {
+                Ok(work) => Some(work),
                 Err(_) => return false,
             }
         };
         let mut next = first;
-        while let Some(Batch { number, edits }) = next {
-            self.edits.extend(edits);
-            self.number = Some(number);
-            next = if self.edits.len() < EDITS_MAX { batches.try_recv().ok() } else { None };
+        while let Some(asked_for) = next {
+            match asked_for {
+                Work::Batch(Batch { number, edits }) => {
+                    self.edits.extend(edits);
+                    self.number = Some(number);
+                }
+                Work::Snapshot(asked) => self.asked.push(asked),
+            }
+            next = if self.edits.len() < EDITS_MAX { work.try_recv().ok() } else { None };
         }
         true
     }

@@ -17,4 +17,5 @@ pub mod responder;
 pub mod sealing;
 pub mod server_key;
 pub mod store;
+mod transfer;
 pub mod udp;

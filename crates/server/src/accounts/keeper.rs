@@ -16,7 +16,7 @@ use super::{Check, Notice, PasswordHash, Place, Purpose, Verdict};
 use crate::admin;
 use crate::control::{Answer, Command};
 use crate::directory::Change;
-use crate::store::{Store, StoreError};
+use crate::store::{MemberSnapshot, Store, StoreError};
 
 /// What the keeper is asked for.
 pub(super) enum Work {
@@ -26,6 +26,8 @@ pub(super) enum Work {
     Verified(Job, bool),
     /// By an administrator. The answer is good when all of the receivers have fired.
     Command(Command, oneshot::Sender<(Answer, Vec<oneshot::Receiver<()>>)>),
+    /// By an administrator: all as it is.
+    Snapshot(oneshot::Sender<Result<MemberSnapshot, StoreError>>),
     /// By the last who could ask for anything.
     Stop,
 }
@@ -73,6 +75,7 @@ impl Keeper {
                     // Whoever asked has gone; it is done all the same.
                     let _ = answer.send((told, applied));
                 }
+                Work::Snapshot(asked) => drop(asked.send(self.store.snapshot())),
                 Work::Stop => return,
             }
         }

@@ -37,7 +37,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::control::{Answer, Command, Refusal};
 use crate::directory::Change;
-use crate::store::Store;
+use crate::store::{MemberSnapshot, Store, StoreError};
 pub(crate) use keeper::unix_seconds;
 use keeper::{Keeper, Work};
 pub use membership::{Membership, MembershipError};
@@ -163,6 +163,16 @@ impl Accounts {
         // The keeper is there as long as this is, unless it panicked. The client then gets no answer, and asks again.
         let _ = self.0.work.send(Work::Check(check, place));
         Ok(())
+    }
+
+    /// Members and devices as they are. `None` if the keeper is ending.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub(crate) async fn snapshot(&self) -> Option<Result<MemberSnapshot, StoreError>> {
+        let (asked, answer) = oneshot::channel();
+        self.0.work.send(Work::Snapshot(asked)).ok()?;
+        answer.await.ok()
     }
 
     /// Carries out an administrator's command. The answer comes when its changes are durable and taken in by the UDP loop.

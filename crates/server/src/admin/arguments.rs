@@ -25,6 +25,27 @@ pub(crate) enum AdminCommand {
         #[arg(long, value_name = "HOST:PORT")]
         host: Option<Host>,
     },
+    /// Copy members, devices, publications and the server's key into a new folder
+    #[command(after_help = BACKUP_HELP)]
+    Backup {
+        /// The new folder; what is there already is never replaced
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
+    /// Write members, devices and publications as lines of JSON
+    #[command(after_help = EXPORT_HELP)]
+    Export {
+        /// The new file, or `-` for stdout; what is there already is never replaced
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Add what an export has and the server hasn't; the server must be stopped
+    #[command(after_help = IMPORT_HELP)]
+    Import {
+        /// The file, or `-` for stdin
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// What can be done about members.
@@ -118,6 +139,34 @@ Example:
 
 The invite is no secret, but must not be changed on its way: it tells devices by
 its key which server is the right one.";
+
+const BACKUP_HELP: &str = "\
+Example:
+  bittrickle-server backup /mnt/backups/2026-01-31 --data-dir data
+  bittrickle-server --data-dir /mnt/backups/2026-01-31
+
+It works while the server runs, and has everything as it is at one moment. A
+server can be started with it as it is. It holds the server's key and the hashes
+of passwords: keep it as safe as the data folder itself.";
+
+const EXPORT_HELP: &str = "\
+Examples:
+  bittrickle-server export all.jsonl --data-dir data
+  bittrickle-server export - --data-dir data | grep '^{\"publication\"'
+
+It works while the server runs. The first line names the format, the last one
+counts the others; between them are members, devices, hours offline, and
+publications. Members have the hashes of their passwords: a file is for you
+alone. The server's key is not among it: see `backup`.";
+
+const IMPORT_HELP: &str = "\
+Examples:
+  bittrickle-server import all.jsonl --data-dir other
+  zcat all.jsonl.gz | bittrickle-server import - --data-dir other
+
+It takes what `export` writes. What is there already stays as it is. If a line
+is wrong or the end is missing, nothing is imported. For the original's file of
+`name password` lines, see `user import`.";
 
 fn name(text: &str) -> Result<MemberName, TextError> {
     MemberName::new(text)

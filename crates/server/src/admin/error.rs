@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bittrickle_secret::{PasswordError, SecretError};
 use bittrickle_wire::TextError;
@@ -11,6 +12,7 @@ use crate::control::{AskError, Refusal};
 use crate::data_dir::DataDirError;
 use crate::server_key::ServerKeyError;
 use crate::store::StoreError;
+use crate::transfer::TakeError;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,20 @@ pub(crate) enum AdminError {
     NotRunning,
     #[error("the server listens on {address}, which is no address to reach it at; use --host HOST:PORT")]
     Everywhere { address: SocketAddr },
+    #[error("a server is running with the data folder {}; stop it, import, and start it again", path.display())]
+    Running { path: PathBuf },
+    #[error("there are no members in {}; is it the server's data folder?", path.display())]
+    NothingThere { path: PathBuf },
+    #[error("can't make it: {0}")]
+    Target(SecretError),
+    #[error("can't make the backup: {0}")]
+    Backup(TakeError),
+    #[error("the server broke off; its log says why")]
+    BrokenOff,
+    #[error("can't import {from}: {error}")]
+    Import { from: String, error: TakeError },
+    #[error("the operating system refuses what this needs: {0}")]
+    System(io::Error),
 }
 
 /// Exit codes beside 0, 1 and 2, which mean what they always do.
@@ -59,12 +75,14 @@ impl AdminError {
             Self::Refused(Refusal::NoMember | Refusal::NoDevice) => return NO_SUCH,
             Self::Refused(Refusal::MemberExists) => return EXISTS,
             Self::Folder(error)
+            | Self::Target(error)
             | Self::Password(PasswordError::File(error))
             | Self::ServerKey(ServerKeyError::File(error)) => error.is_permission(),
             Self::DataDir(error) => error.is_permission(),
             Self::Store(error) => error.is_permission(),
             Self::Ask(AskError::Connection(error))
-            | Self::CredentialsFile(CredentialsFileError::Unreadable { error, .. }) => {
+            | Self::CredentialsFile(CredentialsFileError::Unreadable { error, .. })
+            | Self::Import { error: TakeError::Input(error), .. } => {
                 error.kind() == io::ErrorKind::PermissionDenied
             }
             Self::Refused(_)
@@ -77,7 +95,13 @@ impl AdminError {
             | Self::Output(_)
             | Self::Unexpected
             | Self::NotRunning
-            | Self::Everywhere { .. } => false,
+            | Self::Everywhere { .. }
+            | Self::Running { .. }
+            | Self::NothingThere { .. }
+            | Self::Backup(_)
+            | Self::BrokenOff
+            | Self::Import { .. }
+            | Self::System(_) => false,
         };
         if permission { PERMISSION } else { 1 }
     }

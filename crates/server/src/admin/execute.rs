@@ -41,7 +41,8 @@ pub(crate) fn execute(store: &Store, now_unix_s: u64, command: Command) -> (Answ
                 _ => Ok(told(Answer::Refused(Refusal::SeveralDevices))),
             })
         }
-        Command::ListeningAddress => Ok(told(Answer::Refused(Refusal::NotRunning))),
+        // Who has the store has no socket, and whoever asks there gets no further than to the socket.
+        Command::ListeningAddress | Command::Export => Ok(told(Answer::Refused(Refusal::NotRunning))),
     };
     result.unwrap_or_else(|error| told(Answer::Refused(refusal(&error))))
 }

@@ -6,14 +6,24 @@
 //! | `reach.rs` | to the store by itself, or through the running server |
 //! | `execute.rs` | what each command does to the store, the same either way |
 //! | `import.rs` | the original's file of members |
+//! | `backup.rs` | a copy of all, in a new folder |
+//! | `exports.rs` | all as lines of JSON, written and read |
+//! | `source.rs` | where these lines come from |
+//! | `draft.rs` | files and folders that have their names when they are complete |
+//! | `progress.rs` | how far a long command has come |
 //! | `output.rs` | lists |
 
 mod arguments;
+mod backup;
+mod draft;
 mod error;
 mod execute;
+mod exports;
 mod import;
 mod output;
+mod progress;
 mod reach;
+mod source;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -61,6 +71,9 @@ pub(crate) fn run(data_dir: &Path, command: &AdminCommand) -> Result<(), AdminEr
         }
         AdminCommand::Device(DeviceCommand::Revoke { fingerprint }) => revoke(data_dir, fingerprint),
         AdminCommand::Invite { host } => invite(data_dir, host.as_ref()),
+        AdminCommand::Backup { folder } => backup::backup(data_dir, folder),
+        AdminCommand::Export { file } => exports::export(data_dir, file),
+        AdminCommand::Import { file } => exports::import(data_dir, file),
     }
 }
 

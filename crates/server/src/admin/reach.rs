@@ -39,27 +39,10 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 impl Reach {
     /// Finds the way.
     pub(super) fn open(data_dir: &Path, missing: Missing) -> Result<Self, AdminError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let opened = match missing {
-                Missing::Create => DataDir::open(data_dir, Duration::ZERO),
-                Missing::Refuse => DataDir::open_existing(data_dir, Duration::ZERO),
-            };
-            match opened {
-                Ok(data_dir) => {
-                    let data_dir = Arc::new(data_dir);
-                    return Ok(Self::Store(Box::new(Store::open(Arc::clone(&data_dir))?), data_dir));
-                }
-                Err(DataDirError::InUse { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match ask(data_dir, &Command::ListeningAddress) {
-                Ok(_) => return Ok(Self::Server(data_dir.to_owned())),
-                // It holds the folder and has no socket yet, or no socket any more, or it is a command like this one.
-                Err(AskError::Nobody(_)) if Instant::now() < deadline => std::thread::sleep(RETRY_PAUSE),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        Ok(match claim(data_dir, missing)? {
+            Some(claimed) => Self::Store(Box::new(Store::open(Arc::clone(&claimed))?), claimed),
+            None => Self::Server(data_dir.to_owned()),
+        })
     }
 
     /// Has a command carried out. A refusal is an error.
@@ -78,6 +61,28 @@ impl Reach {
         match answer {
             Answer::Refused(refusal) => Err(AdminError::Refused(refusal)),
             answer => Ok(answer),
+        }
+    }
+}
+
+/// Takes the data folder. `None` if a server is running with it.
+pub(super) fn claim(data_dir: &Path, missing: Missing) -> Result<Option<Arc<DataDir>>, AdminError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let opened = match missing {
+            Missing::Create => DataDir::open(data_dir, Duration::ZERO),
+            Missing::Refuse => DataDir::open_existing(data_dir, Duration::ZERO),
+        };
+        match opened {
+            Ok(data_dir) => return Ok(Some(Arc::new(data_dir))),
+            Err(DataDirError::InUse { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        match ask(data_dir, &Command::ListeningAddress) {
+            Ok(_) => return Ok(None),
+            // It holds the folder and has no socket yet, or no socket any more, or it is a command like this one.
+            Err(AskError::Nobody(_)) if Instant::now() < deadline => std::thread::sleep(RETRY_PAUSE),
+            Err(error) => return Err(error.into()),
         }
     }
 }

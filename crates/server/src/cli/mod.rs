@@ -40,7 +40,8 @@ Example:
   bittrickle-server invite --data-dir data
 
 The first line on stdout is `listening on ADDR:PORT`; everything else goes to
-stderr. SIGINT and SIGTERM stop it. Commands work while the server runs, too.
+stderr. SIGINT and SIGTERM stop it. Commands work while the server runs, too,
+but for `import`.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such member or device,
 4 other users have access to what is secret, 13 the member exists already.";

@@ -109,8 +109,8 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
         import(&store, file, path)?;
     }
     let Membership { notices, accounts, directory, key } = Membership::start(store, key)?;
-    let _control = Control::start(Arc::clone(&data_dir), accounts.clone(), address)?;
-    let durability = Some(Durability::start(data_dir)?);
+    let durability = Durability::start(Arc::clone(&data_dir))?;
+    let _control = Control::start(data_dir, accounts.clone(), durability.snapshots(), address)?;
     let legacy = serving.legacy.clone().unwrap_or_else(LegacyAccess::loopback);
     let (members, devices) = (directory.member_count(), directory.device_count());
     if members == 0 {
@@ -138,7 +138,7 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
         udp::Members {
             accounts,
             notices,
-            durability,
+            durability: Some(durability),
             offline_hours_max: serving.keep_offline.map(|days| days * 24),
         },
         stop,

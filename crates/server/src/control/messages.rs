@@ -56,6 +56,8 @@ pub enum Command {
     RevokeDevice(FingerprintStart),
     /// Where does the server listen?
     ListeningAddress,
+    /// Give all that the server knows, as the lines of an export behind the answer.
+    Export,
 }
 
 /// A name and a password's hash.
@@ -94,6 +96,8 @@ pub enum Answer {
     },
     /// Where the server listens.
     Listening(SocketAddr),
+    /// The lines of an export come behind this one.
+    Exporting,
     /// It isn't done.
     Refused(Refusal),
 }
@@ -133,6 +137,18 @@ pub enum Refusal {
         "it is done on disk, but the running server hasn't taken it in within five seconds; restart the server"
     )]
     NotApplied,
+    /// Exporting takes long, and is done once at a time.
+    #[error("another backup or export is under way; try again when it is done")]
+    Busy,
+    /// What has been published isn't known yet.
+    #[error("the server is still reading what has been published; try again in a while")]
+    Loading,
+    /// The store of publications can't be written, and is opened again and again.
+    #[error(
+        "the server's disk refuses what is published at present, see its log; stop it, and this works in the stopped server's \
+         folder"
+    )]
+    NotKeeping,
     /// The store failed.
     #[error("{0}")]
     Store(String),

@@ -1,9 +1,11 @@
 //! Control: how administrators reach a running server, over DATA_DIR/control.sock.
 //!
 //! A Unix socket in a folder that nobody else can enter, and whoever connects must be the server's own user or root: a web
-//! page, a member or another user never gets here. One line of JSON in, one out, within ten seconds.
+//! page, a member or another user never gets here. One line of JSON in, one out, within ten seconds; behind the answer to
+//! [`Command::Export`] come the lines of an export.
 
 mod client;
+mod export;
 mod messages;
 
 use std::fs;
@@ -21,7 +23,10 @@ use tokio::task::JoinSet;
 
 use crate::accounts::Accounts;
 use crate::data_dir::DataDir;
+use crate::durability::Snapshots;
+pub(crate) use client::export;
 pub use client::{AskError, ask};
+use export::{Export, Exporter};
 pub use messages::{
     Answer, BATCH_MAX, Command, FingerprintStart, FingerprintStartError, LINE_BYTES_MAX, NewMember, Refusal,
 };
@@ -75,6 +80,7 @@ impl Control {
     pub fn start(
         data_dir: Arc<DataDir>,
         accounts: Accounts,
+        snapshots: Snapshots,
         listening: SocketAddr,
     ) -> Result<Self, ControlError> {
         let path = data_dir.path().join(FILE_NAME);
@@ -83,9 +89,18 @@ impl Control {
         let listener = UnixListener::bind(&path).map_err(failed)?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, accounts, listening));
+        let exporter = Exporter::new(accounts.clone(), snapshots);
+        serving.spawn(serve(listener, Answering { accounts, exporter, listening }));
         Ok(Self { path, _data_dir: data_dir, _serving: serving })
     }
+}
+
+/// What answers are made of.
+#[derive(Clone)]
+struct Answering {
+    accounts: Accounts,
+    exporter: Exporter,
+    listening: SocketAddr,
 }
 
 impl Drop for Control {
@@ -106,7 +121,7 @@ fn remove_stale(path: &Path) -> Result<(), ControlError> {
     }
 }
 
-async fn serve(listener: UnixListener, accounts: Accounts, listening: SocketAddr) {
+async fn serve(listener: UnixListener, answering: Answering) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -114,11 +129,12 @@ async fn serve(listener: UnixListener, accounts: Accounts, listening: SocketAddr
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let accounts = accounts.clone();
+                let answering = answering.clone();
                 connections.spawn(async move {
-                    let answered = tokio::time::timeout(DEADLINE, answer(stream, &accounts, listening)).await;
-                    if let Ok(Err(error)) = answered {
-                        tracing::debug!(%error, "a command was not answered");
+                    match tokio::time::timeout(DEADLINE, answer(stream, &answering)).await {
+                        Ok(Ok(Some(export))) => export.run().await,
+                        Ok(Err(error)) => tracing::debug!(%error, "a command was not answered"),
+                        Ok(Ok(None)) | Err(_) => {}
                     }
                     drop(place);
                 });
@@ -131,24 +147,34 @@ async fn serve(listener: UnixListener, accounts: Accounts, listening: SocketAddr
     }
 }
 
-async fn answer(stream: UnixStream, accounts: &Accounts, listening: SocketAddr) -> io::Result<()> {
+/// Answers. Gives back what has to be done behind the answer.
+async fn answer(stream: UnixStream, answering: &Answering) -> io::Result<Option<Export>> {
     let user = stream.peer_cred()?.uid();
     if user != rustix::process::geteuid().as_raw() && user != rustix::process::Uid::ROOT.as_raw() {
         tracing::warn!(user, "another user tried to give commands");
-        return Ok(());
+        return Ok(None);
     }
     let mut stream = BufReader::new(stream);
     let mut line = Vec::new();
     (&mut stream).take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line).await?;
     let command = if line.ends_with(b"\n") { serde_json::from_slice(&line).ok() } else { None };
+    let mut source = None;
     let answer = match command {
         None => Answer::Refused(Refusal::NotUnderstood),
-        Some(Command::ListeningAddress) => Answer::Listening(listening),
-        Some(command) => accounts.execute(command).await,
+        Some(Command::ListeningAddress) => Answer::Listening(answering.listening),
+        Some(Command::Export) => match answering.exporter.begin().await {
+            Ok(begun) => {
+                source = Some(begun);
+                Answer::Exporting
+            }
+            Err(refusal) => Answer::Refused(refusal),
+        },
+        Some(command) => answering.accounts.execute(command).await,
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
-    stream.write_all(&line).await
+    stream.write_all(&line).await?;
+    source.map(|source| Export::new(source, stream.into_inner())).transpose()
 }
 
 fn hint(error: &io::Error) -> &'static str {

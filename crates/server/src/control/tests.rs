@@ -7,6 +7,7 @@ use bittrickle_wire::MemberName;
 use tempfile::TempDir;
 
 use super::*;
+use crate::durability::Durability;
 use crate::store::Store;
 
 fn data(folder: &TempDir) -> PathBuf {
@@ -19,7 +20,8 @@ fn start() -> (TempDir, Control) {
     let data_dir = Arc::new(DataDir::open(&data(&folder), Duration::ZERO).unwrap());
     let store = Store::open(Arc::clone(&data_dir)).unwrap();
     let (accounts, _) = Accounts::start(store).unwrap();
-    let control = Control::start(data_dir, accounts, "192.0.2.1:16980".parse().unwrap()).unwrap();
+    let snapshots = Durability::start(Arc::clone(&data_dir)).unwrap().snapshots();
+    let control = Control::start(data_dir, accounts, snapshots, "192.0.2.1:16980".parse().unwrap()).unwrap();
     (folder, control)
 }
 
