@@ -28,12 +28,12 @@ fn unpublish(names: &BTreeSet<String>) -> Request {
 }
 
 /// The same device each time: a member has few.
-fn alice(server: &Server) -> Client {
+pub(crate) fn alice(server: &Server) -> Client {
     Client::log_in_with(server, SecretKey::from_bytes([7; 32]), "alice", "wonderland", 40_001)
 }
 
 /// Every page of the member's own files, once the index knows what has been published.
-fn own_files(client: &mut Client) -> BTreeSet<String> {
+pub(crate) fn own_files(client: &mut Client) -> BTreeSet<String> {
     let (mut names, mut after) = (BTreeSet::new(), None);
     loop {
         let reply = client.ask(Encoding::Bincode, Request::ListFiles(ListFiles { after }));

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod attacks;
+mod backup;
 mod channel;
 mod command_line;
 mod content_vectors;

@@ -143,10 +143,9 @@ pub enum Refusal {
     /// What has been published isn't known yet.
     #[error("the server is still reading what has been published; try again in a while")]
     Loading,
-    /// The store of publications can't be written, and is opened again and again.
+    /// The store of publications can't be read at present: it is closed, or opened again and again.
     #[error(
-        "the server's disk refuses what is published at present, see its log; stop it, and this works in the stopped server's \
-         folder"
+        "the server is stopping, or its disk refuses what is published: its log says which; try again then"
     )]
     NotKeeping,
     /// The store failed.

@@ -20,6 +20,7 @@ fn start() -> (TempDir, Control) {
     let data_dir = Arc::new(DataDir::open(&data(&folder), Duration::ZERO).unwrap());
     let store = Store::open(Arc::clone(&data_dir)).unwrap();
     let (accounts, _) = Accounts::start(store).unwrap();
+    // It ends at once.
     let snapshots = Durability::start(Arc::clone(&data_dir)).unwrap().snapshots();
     let control = Control::start(data_dir, accounts, snapshots, "192.0.2.1:16980".parse().unwrap()).unwrap();
     (folder, control)
@@ -49,6 +50,15 @@ async fn a_command_is_a_line_of_json_and_so_is_the_answer() {
     drop(control);
     assert!(!socket.exists());
     assert!(matches!(ask(&data(&folder), &Command::ListeningAddress), Err(AskError::Nobody(_))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_who_keeps_publications_there_is_no_export() {
+    let (folder, _control) = start();
+    for _ in 0..2 {
+        let refusal = export(&data(&folder)).unwrap().unwrap_err();
+        assert_eq!(refusal, Refusal::NotKeeping, "the place is free again");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
