@@ -74,8 +74,12 @@ pub enum IndexError {
     Source(#[from] bittrickle_wire::NumberError),
 }
 
-/// Most pages of hits that somebody is shown: more than a thousand nobody reads.
-const HIT_PAGES_MAX: usize = 16;
+/// Hits that somebody is shown, about: more than a thousand nobody reads.
+const HITS_MAX: usize = 1_000;
+
+/// Most pages of hits that are asked for. Each is a look at four thousand names or fewer, and a device may ask for twenty a
+/// second: so many take some ten seconds.
+const HIT_PAGES_MAX: usize = 256;
 
 /// Most pages of sources that are asked for.
 const SOURCE_PAGES_MAX: usize = 8;
@@ -133,7 +137,7 @@ impl Index {
                     Reply::Peers(page) => Ok((page.members.into_vec(), page.next)),
                     other => Err(other_answer(&other)),
                 };
-                let (members, _) = pages(usize::MAX, ask).await?;
+                let (members, _) = pages(usize::MAX, usize::MAX, ask).await?;
                 members.into_iter().map(|entry| entry.name.as_str().to_owned()).collect()
             }
             Self::Legacy(index) => none_is_empty(index.peers().await, empty)?,
@@ -154,7 +158,7 @@ impl Index {
                     Reply::Files(page) => Ok((page.files.into_vec(), page.next)),
                     other => Err(other_answer(&other)),
                 };
-                let (files, is_all) = pages(pages_max, ask).await?;
+                let (files, is_all) = pages(pages_max, usize::MAX, ask).await?;
                 entries.extend(files.iter().map(|file| listed(&file.name, file.content, file.sources)));
                 entries.sort_by(by_name);
                 is_complete = is_all;
@@ -175,7 +179,8 @@ impl Index {
         let (mut entries, mut is_complete) = (Vec::new(), true);
         match self {
             Self::Framed(index) => {
-                let (hits, is_all) = search(index, &Query::new(text)?, filter, HIT_PAGES_MAX).await?;
+                let (hits, is_all) =
+                    search(index, &Query::new(text)?, filter, HIT_PAGES_MAX, HITS_MAX).await?;
                 entries.extend(hits.iter().map(|hit| listed(&hit.name, hit.content, hit.sources)));
                 entries.sort_by(by_name);
                 is_complete = is_all;
@@ -214,6 +219,7 @@ pub(super) async fn search(
     text: &Query,
     filter: &Filter,
     pages_max: usize,
+    hits_max: usize,
 ) -> Result<(Vec<Hit>, bool), CallError> {
     let ask = async |after| {
         let search = Search { text: text.clone(), filter: filter.clone(), after };
@@ -222,7 +228,7 @@ pub(super) async fn search(
             other => Err(other_answer(&other)),
         }
     };
-    pages(pages_max, ask).await
+    pages(pages_max, hits_max, ask).await
 }
 
 /// Where a content can be fetched from: a few pages of sources, as some may just have gone.
@@ -252,9 +258,11 @@ pub(super) async fn locate_legacy(index: &LegacyIndex, label: &str) -> Result<So
     Ok(SourceAt { member: None, address, access: None })
 }
 
-/// Asks for page after page. Cursors only go forward (BT-2.5-2), so that no index can make its peers ask for ever.
+/// Asks for page after page until there are enough entries, and says whether these are all. Cursors only go forward
+/// (BT-2.5-2), so that no index can make its peers ask for ever.
 async fn pages<T, C: Clone + Ord>(
     pages_max: usize,
+    enough: usize,
     ask: impl AsyncFn(Option<C>) -> Result<(Vec<T>, Option<C>), CallError>,
 ) -> Result<(Vec<T>, bool), CallError> {
     let mut entries = Vec::new();
@@ -269,6 +277,9 @@ async fn pages<T, C: Clone + Ord>(
             return Err(CallError::BadAnswer("a page that leads back".to_owned()));
         }
         after = next;
+        if entries.len() >= enough {
+            break;
+        }
     }
     Ok((entries, false))
 }

@@ -145,12 +145,7 @@ impl Shell {
                 Err(error) => self.fail("lpf", &error),
             },
             Command::Search(query) => match self.index.search(&query.text, &query.filter).await {
-                Ok(listing) => self.output.files(&listing).inspect(|()| {
-                    if !listing.is_complete {
-                        self.output
-                            .complain("sch: there are more; say more of the name, or use ext: min: max: by:");
-                    }
-                }),
+                Ok(listing) => self.output.found(&listing),
                 Err(error) => self.fail("sch", &error),
             },
             Command::Status => {

@@ -52,6 +52,25 @@ impl Output {
         listing.entries.iter().try_for_each(|name| self.say(&self.name(name)))
     }
 
+    /// What was searched for; and whether that is all, as nobody looks at ten million names.
+    ///
+    /// # Errors
+    /// Nobody reads stdout any more.
+    pub fn found(&self, listing: &Listing<ListedFile>) -> io::Result<()> {
+        if listing.is_complete {
+            return self.files(listing);
+        }
+        if listing.entries.is_empty() {
+            self.complain(
+                "sch: nothing yet among the first names; say some letters of the name, or ext: or by:",
+            );
+            return Ok(());
+        }
+        self.files(listing)?;
+        self.complain("sch: there are more; say more of the name, or ext: or by:");
+        Ok(())
+    }
+
     /// Files, one a line: the name alone, or on a terminal what is known beside it.
     ///
     /// # Errors

@@ -20,7 +20,8 @@ pub(super) async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Fil
     for wanted in wanted {
         let (text, filter) = question(&wanted);
         let text = Query::new(text).map_err(IndexError::from)?;
-        let (hits, _) = search(index, &text, &filter, PAGES_MAX).await.map_err(IndexError::from)?;
+        let (hits, _) =
+            search(index, &text, &filter, PAGES_MAX, usize::MAX).await.map_err(IndexError::from)?;
         let candidates: Vec<_> = hits
             .iter()
             .map(|hit| Candidate { content: hit.content, members: hit.members, sources: hit.sources })
@@ -55,5 +56,5 @@ pub(super) async fn hits_of(
     filter: &Filter,
 ) -> Result<Vec<Hit>, GetError> {
     let text = Query::new(name.as_str()).map_err(IndexError::from)?;
-    Ok(search(index, &text, filter, PAGES_MAX).await.map_err(IndexError::from)?.0)
+    Ok(search(index, &text, filter, PAGES_MAX, usize::MAX).await.map_err(IndexError::from)?.0)
 }
