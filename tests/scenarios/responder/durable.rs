@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bittrickle_server::directory::Change;
 use bittrickle_server::index::{Catalogue, Edit};
 use bittrickle_tests::samples;
-use bittrickle_tests::socketless::{Device, Server};
+use bittrickle_tests::socketless::{Device, Server, secret};
 use bittrickle_wire::messages::{Logout, RefusalCode, Reply, Request};
 use bytes::BytesMut;
 
@@ -113,6 +113,31 @@ fn who_is_removed_while_publications_are_read_leaves_none_to_the_next_of_this_na
     let kept = (Arc::new(samples::member("carol")), samples::name("kept"), samples::hashed(5, 7));
     world.responder.load(Catalogue::of([kept]));
     assert_eq!(world.responder.index.publication_count(), 0);
+}
+
+/// BT-6.2-9: of very many publications a few are withdrawn at a time, and nobody else has the name before all are.
+#[test]
+fn a_member_with_very_many_publications_is_forgotten_bit_by_bit() {
+    let mut world = Server::new();
+    world.responder.keep_publications();
+    let carol = Arc::new(samples::member("carol"));
+    world.enrol("carol", secret(3).public());
+    let names = (0..5_000)
+        .map(|number| (Arc::clone(&carol), samples::name(&format!("{number}")), samples::hashed(5, 7)));
+    world.responder.load(Catalogue::of(names));
+    world.responder.apply(&Change::MemberRemoved(samples::member("carol")));
+    let left = world.responder.index.publication_count();
+    assert!(0 < left && left < 5_000 && world.responder.index.is_forgetting());
+    let batch = world.responder.next_batch().unwrap();
+    assert!(matches!(&batch.edits[..], [Edit::Forget { .. }]), "for good from the first moment");
+    let mut next = world.device_of("carol", 4, BOB);
+    assert_eq!(refusal(&mut world, &mut next, samples::login(6_000)), Some(RefusalCode::TOO_FAST));
+    while world.responder.index.is_forgetting() {
+        world.responder.index.forget_more();
+    }
+    assert_eq!(world.responder.index.publication_count(), 0);
+    assert_eq!(refusal(&mut world, &mut next, samples::login(6_000)), None);
+    assert!(world.responder.next_batch().is_none(), "nothing more is to be kept");
 }
 
 /// BT-2.6-9: an hour a week is enough.

@@ -11,8 +11,9 @@ impl Index {
     /// nothing any more. Only hours count in which the index runs: no wrong clock makes anybody old. Says who that was.
     pub fn pass_hour(&mut self, hours_max: u32) -> Vec<Arc<MemberName>> {
         let mut forgotten = Vec::new();
-        let absent: Vec<_> =
-            self.publications.members().filter(|member| !self.is_online(member)).cloned().collect();
+        let is_absent =
+            |member: &&Arc<MemberName>| !self.is_online(member) && !self.forgetting.contains(member);
+        let absent: Vec<_> = self.publications.members().filter(is_absent).cloned().collect();
         for member in absent {
             let hours = self.offline_hours.get(&member).copied().unwrap_or(0).saturating_add(1);
             if hours > hours_max {

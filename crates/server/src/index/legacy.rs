@@ -103,6 +103,9 @@ impl Index {
         if self.sessions.len() >= self.limits.sessions {
             return fail(sentence::WRONG_PASSWORD);
         }
+        if self.refuse_while_forgetting(member).is_err() {
+            return fail(sentence::WRONG_PASSWORD);
+        }
         let member = Arc::new(member.clone());
         self.sessions.open(now, &member, Speaks::Legacy(from.ip()), source);
         self.end_absence(&member);

@@ -8,6 +8,7 @@ mod absence;
 mod candidates;
 mod catalogue;
 mod contents;
+mod forgetting;
 mod legacy;
 mod lists;
 mod locate;
@@ -23,14 +24,14 @@ mod sessions;
 mod singles;
 mod trigrams;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
-use bittrickle_wire::{Encoding, FileName, Hex64, MemberName, Target, legacy as original};
+use bittrickle_wire::{Encoding, Hex64, MemberName, Target, legacy as original};
 
 pub use catalogue::{Catalogue, CatalogueBuilder, Edit, NameBlock, NameLetters};
 pub use legacy::{LegacyAnswer, LegacyLogin};
@@ -111,6 +112,8 @@ pub struct Index {
     /// Whether the publications are still being read, and who has been removed since that began.
     is_loading: bool,
     removed_while_loading: BTreeSet<MemberName>,
+    /// Members whose publications are being withdrawn.
+    forgetting: VecDeque<Arc<MemberName>>,
     /// Whether changes of them can't be kept at present.
     is_refusing: bool,
 }
@@ -131,6 +134,7 @@ impl Index {
             edits: None,
             is_loading: false,
             removed_while_loading: BTreeSet::new(),
+            forgetting: VecDeque::new(),
             is_refusing: false,
         }
     }
@@ -179,26 +183,6 @@ impl Index {
     pub fn close_member(&mut self, member: &MemberName) {
         let open: Vec<_> = self.sessions.of_member(member).map(|session| session.id).collect();
         open.into_iter().for_each(|id| self.close(id));
-    }
-
-    /// Forgets a member: no session, no publication, also none that is still being read.
-    pub fn remove_member(&mut self, member: &MemberName) {
-        self.close_member(member);
-        self.forget(member);
-        if self.is_loading {
-            self.removed_while_loading.insert(member.clone());
-        }
-    }
-
-    /// Withdraws all that a member has published.
-    pub(super) fn forget(&mut self, member: &MemberName) {
-        let own = self.publications.of_member_from(member, 0..);
-        let names: Vec<FileName> = own.map(|(_, name, _)| name.clone()).collect();
-        for name in &names {
-            self.end_publication(member, name);
-        }
-        self.offline_hours.remove(member);
-        self.note(|| Edit::Forget { member: Arc::new(member.clone()) });
     }
 
     /// Answers one request of the original's client (BT-4.2), but for a login, whose password has to be checked first.

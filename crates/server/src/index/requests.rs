@@ -123,6 +123,7 @@ impl Index {
         let source = SourceAddress::new(address).map_err(|error| {
             Refused::new(RefusalCode::MALFORMED, &format!("nobody can be sent to you: {error}"))
         })?;
+        self.refuse_while_forgetting(caller.member)?;
         let own = self.sessions.of_device(&caller.device).filter(|session| session.member == *caller.member);
         let own = own.map(|session| session.id);
         let replaced = self.replaced_by(caller, source, own);

@@ -113,9 +113,10 @@ pub async fn serve<C: Cipher>(
             },
             error = workers.failure() => return Err(error),
             Some(batch) = exit.next() => answer_burst(&mut port, &mut responder, batch, &mut exit),
-            // Handshakes wait, and nothing else is to be done.
-            () = tokio::task::yield_now(), if responder.has_handshakes() => {}
+            // These wait, and nothing else is to be done.
+            () = tokio::task::yield_now(), if responder.has_handshakes() || responder.index.is_forgetting() => {}
         }
+        responder.index.forget_more();
         answer_handshakes(&mut port, &mut responder);
         while let Some(check) = responder.next_check() {
             ask_for_check(&mut port, &mut responder, &members.accounts, check);
