@@ -1,13 +1,12 @@
 //! Which names a search looks at: those that may contain its words, by number, found without looking at the others.
 
-use roaring::RoaringBitmap;
-
+use super::posting::{Iter, Numbers};
 use super::trigrams::{END, Trigrams, of_text};
 
 /// What is known of the wanted names: each of the postings has all of them.
 #[derive(Debug, Default)]
 pub(super) struct Postings<'a> {
-    postings: Vec<&'a RoaringBitmap>,
+    postings: Vec<Numbers<'a>>,
     /// There is a trigram that no name has.
     is_nothing: bool,
 }
@@ -15,9 +14,9 @@ pub(super) struct Postings<'a> {
 /// The numbers that are in all of some postings, from one on, in order.
 pub(super) struct Candidates<'a> {
     /// The smallest posting, and what hasn't been gone through of it; and those that it is looked up in.
-    smallest: &'a RoaringBitmap,
-    rest: roaring::bitmap::Iter<'a>,
-    others: Vec<&'a RoaringBitmap>,
+    smallest: Numbers<'a>,
+    rest: Iter<'a>,
+    others: Vec<Numbers<'a>>,
     /// How many of the smallest are still gone through.
     left: usize,
     /// What is in all of them, made when looking up one after the other takes too long.
@@ -47,9 +46,9 @@ impl<'a> Postings<'a> {
     }
 
     /// They are among these.
-    pub(super) fn are_among(&mut self, names: Option<&'a RoaringBitmap>) {
+    pub(super) fn are_among(&mut self, names: Option<Numbers<'a>>) {
         match names {
-            Some(names) if !names.is_empty() => self.postings.push(names),
+            Some(names) if names.len() > 0 => self.postings.push(names),
             Some(_) | None => self.is_nothing = true,
         }
     }
@@ -66,8 +65,14 @@ impl<'a> Postings<'a> {
         }
         self.postings.sort_by_cached_key(|names| names.len());
         let (smallest, others) = self.postings.split_first()?;
-        let rest = smallest.range(start..);
-        Some(Candidates { smallest, rest, others: others.to_vec(), left: LOOKED_UP_MAX, all: None })
+        let rest = smallest.iter_from(start);
+        Some(Candidates {
+            smallest: *smallest,
+            rest,
+            others: others.to_vec(),
+            left: LOOKED_UP_MAX,
+            all: None,
+        })
     }
 
     fn all_of(&mut self, trigrams: &'a Trigrams, text: &[char]) {
@@ -99,13 +104,12 @@ impl Iterator for Candidates<'_> {
 impl Candidates<'_> {
     /// What is left of the smallest posting, from this number on, in all others.
     fn intersection(&self, start: u32) -> roaring::bitmap::IntoIter {
-        let mut names = self.smallest.clone();
-        names.remove_range(..start);
+        let mut names = self.smallest.to_bitmap_from(start);
         for other in self.others.iter().take(INTERSECTED_MAX) {
             if names.len() <= LOOKED_UP_MAX as u64 {
                 break;
             }
-            names &= *other;
+            other.intersect(&mut names);
         }
         names.into_iter()
     }

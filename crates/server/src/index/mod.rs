@@ -16,6 +16,7 @@ mod names;
 mod numbers;
 mod owners;
 mod packed;
+mod posting;
 mod publications;
 mod pulse;
 mod requests;

@@ -82,7 +82,8 @@ impl Names {
         self.entries.reserve(names);
     }
 
-    pub(super) fn set_trigrams(&mut self, trigrams: Trigrams) {
+    pub(super) fn set_trigrams(&mut self, mut trigrams: Trigrams) {
+        trigrams.shrink_to_fit();
         self.trigrams = trigrams;
     }
 

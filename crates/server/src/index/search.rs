@@ -11,6 +11,7 @@ use super::Index;
 use super::candidates::Postings;
 use super::names::Entry;
 use super::owners::Owners;
+use super::posting::Numbers;
 use super::publications::Publication;
 use super::requests::Asker;
 
@@ -133,9 +134,9 @@ impl Index {
         let mut postings = Postings::default();
         wanted.words.iter().chain(&wanted.prefix).for_each(|text| postings.contain(trigrams, text));
         wanted.extension.iter().for_each(|extension| postings.end_with(trigrams, extension));
-        short.iter().for_each(|names| postings.are_among(Some(names)));
+        short.iter().for_each(|names| postings.are_among(Some(Numbers::Many(names))));
         if let Some(member) = &search.filter.member {
-            postings.are_among(self.publications.of_member(member));
+            postings.are_among(self.publications.of_member(member).map(Numbers::Many));
         }
         if postings.is_empty() {
             return Box::new(self.publications.names().numbers_from(start..));

@@ -1,13 +1,16 @@
 //! Which names contain which three characters in a row, so that a search looks at few names (BT-2.7-4).
 //!
 //! A name that contains a text contains each three characters in a row that the text has. The names of each three are a
-//! *posting*, a compressed bitmap of their numbers. Each name is taken as if it ended with two more characters that no name
+//! [`Posting`]. Each name is taken as if it ended with two more characters that no name
 //! has: so every single character and every two in a row begin a trigram, and so the end of a name can be asked for.
 
 use std::array;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use roaring::{MultiOps as _, RoaringBitmap};
+use roaring::RoaringBitmap;
+
+use super::posting::{Numbers, Posting};
 
 /// Postings by trigram. Of ASCII, which most names are made of, a table: a search takes a few look-ups, and adding a name
 /// some forty.
@@ -15,9 +18,9 @@ use roaring::{MultiOps as _, RoaringBitmap};
 pub(super) struct Trigrams {
     /// For each two characters of ASCII, for each third one, the place in `postings` behind one; 0 is none.
     ascii: Vec<Option<Box<[u32; ASCII]>>>,
-    postings: Vec<RoaringBitmap>,
-    /// All trigrams with another character.
-    others: BTreeMap<[char; 3], RoaringBitmap>,
+    postings: Vec<Posting>,
+    /// All trigrams with another character, by their [`class`].
+    others: BTreeMap<u32, Posting>,
 }
 
 const ASCII: usize = 128;
@@ -35,11 +38,7 @@ impl Trigrams {
     /// Adds a name, in the form in which it is searched.
     pub(super) fn add(&mut self, number: u32, folded: &str) {
         for trigram in of_name(folded) {
-            let names = self.posting_mut(trigram);
-            // Mostly it is the highest so far, which needs no search for its place.
-            if names.try_push(number).is_err() {
-                names.insert(number);
-            }
+            self.posting_mut(trigram).insert(number);
         }
     }
 
@@ -55,20 +54,25 @@ impl Trigrams {
                         occurrences.push(((pair * ASCII + third) as u64) << 32 | u64::from(*number));
                     }
                     None => {
-                        self.others.entry(trigram).or_default().insert(*number);
+                        self.others.entry(class(trigram)).or_default().insert(*number);
                     }
                 }
             }
         }
         occurrences.sort_unstable();
         occurrences.dedup();
+        let mut numbers = Vec::new();
         for same in occurrences.chunk_by(|first, second| first >> 32 == second >> 32) {
-            let numbers = same.iter().map(|occurrence| (occurrence & u64::from(u32::MAX)) as u32);
-            let numbers = RoaringBitmap::from_sorted_iter(numbers).expect("they have been sorted");
+            numbers.clear();
+            numbers.extend(same.iter().map(|occurrence| (occurrence & u64::from(u32::MAX)) as u32));
             let trigram = usize::try_from(same[0] >> 32).expect("it has 21 bits");
-            // What is cloned takes no more room than it needs.
-            *self.ascii_posting_mut(trigram / ASCII, trigram % ASCII) |= &numbers;
+            self.ascii_posting_mut(trigram / ASCII, trigram % ASCII).append(&numbers);
         }
+    }
+
+    /// Takes no more room than is needed.
+    pub(super) fn shrink_to_fit(&mut self) {
+        self.postings.iter_mut().chain(self.others.values_mut()).for_each(Posting::shrink_to_fit);
     }
 
     /// Removes a name that was added so.
@@ -77,39 +81,40 @@ impl Trigrams {
             let names = self.posting_mut(trigram);
             names.remove(number);
             if names.is_empty() {
-                self.others.remove(&trigram);
+                self.others.remove(&class(trigram));
             }
         }
     }
 
-    /// The names that have these three characters in a row; `None` when there are none.
-    pub(super) fn posting(&self, trigram: [char; 3]) -> Option<&RoaringBitmap> {
+    /// The names that have these three characters in a row, and maybe some that don't; `None` when there are none.
+    pub(super) fn posting(&self, trigram: [char; 3]) -> Option<Numbers<'_>> {
         match ascii(trigram) {
             Some((pair, third)) => {
                 let place = self.ascii[pair].as_ref()?[third];
                 let names = &self.postings[(place as usize).checked_sub(1)?];
-                (!names.is_empty()).then_some(names)
+                (!names.is_empty()).then(|| names.numbers())
             }
-            None => self.others.get(&trigram),
+            None => self.others.get(&class(trigram)).map(Posting::numbers),
         }
     }
 
-    /// The names that have these one or two characters in a row, when they are at most so many.
+    /// The names that have these one or two characters in a row, and maybe some that don't, when they are at most so many.
     pub(super) fn few_with(&self, text: &[char], most: u64) -> Option<RoaringBitmap> {
-        let mut postings = Vec::new();
+        let mut names = Vec::new();
         let mut count = 0;
         for posting in self.beginning_with(text) {
-            count += posting.len();
+            count += posting.numbers().len();
             if count > most {
                 return None;
             }
-            postings.push(posting);
+            names.extend(posting.numbers().iter_from(0));
         }
-        Some(postings.union())
+        names.sort_unstable();
+        Some(names.into_iter().collect())
     }
 
     /// The postings of all trigrams that begin so.
-    fn beginning_with<'a>(&'a self, text: &[char]) -> impl Iterator<Item = &'a RoaringBitmap> + use<'a> {
+    fn beginning_with<'a>(&'a self, text: &[char]) -> impl Iterator<Item = &'a Posting> + use<'a> {
         let code = |character: char| if character.is_ascii() { Some(character as usize) } else { None };
         let pairs = match *text {
             [first] => code(first).map(|first| first * ASCII..(first + 1) * ASCII),
@@ -121,26 +126,48 @@ impl Trigrams {
         };
         let rows = self.ascii[pairs.unwrap_or(0..0)].iter().flatten().flat_map(|row| row.iter());
         let ascii = rows.filter_map(|place| self.postings.get((*place as usize).checked_sub(1)?));
-        let lowest: [char; 3] = array::from_fn(|place| text.get(place).copied().unwrap_or(char::MIN));
-        let highest: [char; 3] = array::from_fn(|place| text.get(place).copied().unwrap_or(char::MAX));
-        ascii.chain(self.others.range(lowest..=highest).map(|(_, names)| names))
+        ascii.chain(self.others.range(classes(text)).map(|(_, names)| names))
     }
 
-    fn posting_mut(&mut self, trigram: [char; 3]) -> &mut RoaringBitmap {
+    fn posting_mut(&mut self, trigram: [char; 3]) -> &mut Posting {
         match ascii(trigram) {
             Some((pair, third)) => self.ascii_posting_mut(pair, third),
-            None => self.others.entry(trigram).or_default(),
+            None => self.others.entry(class(trigram)).or_default(),
         }
     }
 
-    fn ascii_posting_mut(&mut self, pair: usize, third: usize) -> &mut RoaringBitmap {
+    fn ascii_posting_mut(&mut self, pair: usize, third: usize) -> &mut Posting {
         let place = &mut self.ascii[pair].get_or_insert_with(|| Box::new([0; ASCII]))[third];
         if *place == 0 {
-            self.postings.push(RoaringBitmap::new());
+            self.postings.push(Posting::default());
             *place = u32::try_from(self.postings.len()).expect("there are two million trigrams of ASCII");
         }
         &mut self.postings[*place as usize - 1]
     }
+}
+
+/// Bits of a class for the first, the second and the third character.
+const CLASS_BITS: [u32; 3] = [8, 6, 6];
+
+/// Trigrams with a character that isn't ASCII share a million postings: whoever invents names could otherwise invent as many
+/// postings as characters, each with a place in memory of its own. Of a text, those that begin like it stand together.
+fn class(trigram: [char; 3]) -> u32 {
+    trigram.iter().zip(CLASS_BITS).fold(0, |class, (character, bits)| class << bits | hash(*character, bits))
+}
+
+/// The classes of all trigrams that begin with these one or two characters.
+fn classes(text: &[char]) -> RangeInclusive<u32> {
+    let lowest = (0..3).fold(0, |class, place| {
+        let bits = CLASS_BITS[place];
+        class << bits | text.get(place).map_or(0, |character| hash(*character, bits))
+    });
+    let rest: u32 = CLASS_BITS[text.len().min(3)..].iter().sum();
+    lowest..=lowest | ((1 << rest) - 1)
+}
+
+/// So many bits of Fibonacci hashing (Knuth, The Art of Computer Programming, 6.4).
+fn hash(character: char, bits: u32) -> u32 {
+    (character as u32).wrapping_mul(0x9e37_79b1) >> (u32::BITS - bits)
 }
 
 /// Each three characters in a row of a text.
@@ -174,8 +201,8 @@ mod tests {
         trigrams
     }
 
-    fn numbers(names: &RoaringBitmap) -> Vec<u32> {
-        names.iter().collect()
+    fn numbers(names: Numbers<'_>) -> Vec<u32> {
+        names.iter_from(0).collect()
     }
 
     #[test]
@@ -200,7 +227,9 @@ mod tests {
     fn one_or_two_characters_have_their_names_unless_these_are_too_many() {
         let trigrams = of(&["ab", "xaby", "b", "aé", "日本"]);
         let found = |text: &str, most| {
-            trigrams.few_with(&text.chars().collect::<Vec<_>>(), most).map(|names| numbers(&names))
+            trigrams
+                .few_with(&text.chars().collect::<Vec<_>>(), most)
+                .map(|names| names.iter().collect::<Vec<_>>())
         };
         assert_eq!(found("ab", 10), Some(vec![0, 1]));
         assert_eq!(found("b", 10), Some(vec![0, 1, 2]));

@@ -1,0 +1,260 @@
+//! The numbers of the names that have something in common, in their order.
+//!
+//! A posting of few numbers is a plain list. A bitmap's containers, of which there is one for each 65,536 numbers, take some
+//! 60 bytes each besides what is in them: among ten million names a posting of less than some thousand is larger as a
+//! bitmap.
+
+use roaring::RoaringBitmap;
+
+/// Numbers that come and go.
+#[derive(Debug)]
+pub(super) enum Posting {
+    Few(Vec<u32>),
+    /// In a box, so that the others take no more room for it.
+    Many(Box<Bitmap>),
+}
+
+/// A bitmap, and how many numbers it has: it would look at each of its containers to say so.
+#[derive(Debug)]
+pub(super) struct Bitmap {
+    numbers: RoaringBitmap,
+    count: usize,
+}
+
+/// Numbers that are looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Numbers<'a> {
+    Few(&'a [u32]),
+    Many(&'a RoaringBitmap),
+}
+
+/// Numbers, from one on.
+pub(super) enum Iter<'a> {
+    Few(std::slice::Iter<'a, u32>),
+    Many(roaring::bitmap::Iter<'a>),
+}
+
+/// With more numbers, a list becomes a bitmap; with less than half of them, it becomes a list again.
+const FEW_MAX: usize = 4_096;
+
+impl Default for Posting {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl Posting {
+    pub(super) fn insert(&mut self, number: u32) {
+        match self {
+            Self::Few(list) => {
+                // Mostly it is the highest so far.
+                let place = match list.last() {
+                    Some(last) if *last >= number => list.binary_search(&number).err(),
+                    _ => Some(list.len()),
+                };
+                if let Some(place) = place {
+                    make_room(list, 1);
+                    list.insert(place, number);
+                }
+            }
+            Self::Many(bitmap) => {
+                let is_new = bitmap.numbers.try_push(number).is_ok() || bitmap.numbers.insert(number);
+                bitmap.count += usize::from(is_new);
+            }
+        }
+        self.settle();
+    }
+
+    /// Adds numbers that rise, and are higher than all so far.
+    pub(super) fn append(&mut self, numbers: &[u32]) {
+        match self {
+            Self::Few(list) => {
+                make_room(list, numbers.len());
+                list.extend_from_slice(numbers);
+            }
+            Self::Many(bitmap) => {
+                let added = RoaringBitmap::from_sorted_iter(numbers.iter().copied());
+                // What is cloned takes no more room than it needs.
+                bitmap.numbers |= &added.expect("they rise");
+                bitmap.count += numbers.len();
+            }
+        }
+        self.settle();
+    }
+
+    pub(super) fn remove(&mut self, number: u32) {
+        match self {
+            Self::Few(list) => {
+                if let Ok(place) = list.binary_search(&number) {
+                    list.remove(place);
+                }
+                if list.len() < list.capacity() / 2 {
+                    list.shrink_to_fit();
+                }
+            }
+            Self::Many(bitmap) => bitmap.count -= usize::from(bitmap.numbers.remove(number)),
+        }
+        self.settle();
+    }
+
+    pub(super) fn numbers(&self) -> Numbers<'_> {
+        match self {
+            Self::Few(list) => Numbers::Few(list),
+            Self::Many(bitmap) => Numbers::Many(&bitmap.numbers),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Few(list) => list.is_empty(),
+            Self::Many(bitmap) => bitmap.count == 0,
+        }
+    }
+
+    /// Takes no more room than is needed.
+    pub(super) fn shrink_to_fit(&mut self) {
+        if let Self::Few(list) = self {
+            list.shrink_to_fit();
+        }
+    }
+
+    /// Takes the form that suits it.
+    fn settle(&mut self) {
+        match self {
+            Self::Few(list) if list.len() > FEW_MAX => {
+                let numbers =
+                    RoaringBitmap::from_sorted_iter(list.iter().copied()).expect("they are in order");
+                *self = Self::Many(Box::new(Bitmap { numbers, count: list.len() }));
+            }
+            Self::Many(bitmap) if bitmap.count < FEW_MAX / 2 => {
+                *self = Self::Few(bitmap.numbers.iter().collect());
+            }
+            Self::Few(_) | Self::Many(_) => {}
+        }
+    }
+}
+
+impl<'a> Numbers<'a> {
+    pub(super) fn len(self) -> u64 {
+        match self {
+            Self::Few(list) => list.len() as u64,
+            Self::Many(bitmap) => bitmap.len(),
+        }
+    }
+
+    pub(super) fn contains(self, number: u32) -> bool {
+        match self {
+            Self::Few(list) => list.binary_search(&number).is_ok(),
+            Self::Many(bitmap) => bitmap.contains(number),
+        }
+    }
+
+    pub(super) fn iter_from(self, start: u32) -> Iter<'a> {
+        match self {
+            Self::Few(list) => Iter::Few(list[list.partition_point(|number| *number < start)..].iter()),
+            Self::Many(bitmap) => Iter::Many(bitmap.range(start..)),
+        }
+    }
+
+    /// Those from `start` on.
+    pub(super) fn to_bitmap_from(self, start: u32) -> RoaringBitmap {
+        match self {
+            Self::Few(_) => {
+                RoaringBitmap::from_sorted_iter(self.iter_from(start)).expect("they are in order")
+            }
+            Self::Many(bitmap) => {
+                let mut numbers = bitmap.clone();
+                numbers.remove_range(..start);
+                numbers
+            }
+        }
+    }
+
+    /// Leaves only what is here in a bitmap.
+    pub(super) fn intersect(self, names: &mut RoaringBitmap) {
+        match self {
+            Self::Few(list) => {
+                *names = list.iter().copied().filter(|number| names.contains(*number)).collect();
+            }
+            Self::Many(bitmap) => *names &= bitmap,
+        }
+    }
+}
+
+impl Iterator for Iter<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        match self {
+            Self::Few(rest) => rest.next().copied(),
+            Self::Many(rest) => rest.next(),
+        }
+    }
+}
+
+/// A list grows by an eighth: there are a great many, and twice would be a third of all their memory for nothing.
+fn make_room(list: &mut Vec<u32>, count: usize) {
+    if list.capacity() - list.len() < count {
+        list.reserve_exact(count.max(list.len() / 8));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn all(posting: &Posting) -> Vec<u32> {
+        posting.numbers().iter_from(0).collect()
+    }
+
+    #[test]
+    fn it_takes_little_room() {
+        assert_eq!(size_of::<Posting>(), 24);
+    }
+
+    /// Steps that lead over the border and back, in an order that looks like none.
+    #[test]
+    fn it_holds_what_a_set_holds_on_both_sides_of_the_border() {
+        let (mut posting, mut set) = (Posting::default(), BTreeSet::new());
+        let mut seed = 7_u32;
+        let mut forms = [0, 0];
+        for step in 0..60_000_u32 {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let number = (seed >> 8) % 20_000;
+            // Two of three are added in one half of the time, and one of three in the other.
+            if (seed >> 4) % 3 < if step % 20_000 < 10_000 { 2 } else { 1 } {
+                posting.insert(number);
+                set.insert(number);
+            } else {
+                posting.remove(number);
+                set.remove(&number);
+            }
+            assert_eq!(posting.numbers().len(), set.len() as u64);
+            assert_eq!(posting.numbers().contains(number), set.contains(&number));
+            forms[usize::from(matches!(posting, Posting::Many(_)))] += 1;
+            if step % 5_000 == 0 {
+                assert_eq!(all(&posting), set.iter().copied().collect::<Vec<_>>());
+                let from: Vec<u32> = posting.numbers().iter_from(number).collect();
+                assert_eq!(from, set.range(number..).copied().collect::<Vec<_>>());
+            }
+        }
+        assert!(forms.iter().all(|steps| *steps > 5_000), "{forms:?}");
+    }
+
+    #[test]
+    fn what_is_appended_stands_behind_the_rest() {
+        let (few, many): (Vec<u32>, Vec<u32>) = ((0..100).collect(), (100..9_000).collect());
+        let mut posting = Posting::default();
+        posting.append(&few);
+        posting.append(&many);
+        posting.append(&[10_000, 70_000]);
+        assert_eq!(all(&posting), (0..9_000).chain([10_000, 70_000]).collect::<Vec<_>>());
+        let mut names = RoaringBitmap::from_iter([5, 8_999, 9_000, 70_000]);
+        posting.numbers().intersect(&mut names);
+        assert_eq!(names.iter().collect::<Vec<_>>(), [5, 8_999, 70_000]);
+        Numbers::Few(&[5, 6]).intersect(&mut names);
+        assert_eq!(names.iter().collect::<Vec<_>>(), [5]);
+    }
+}
