@@ -4,6 +4,9 @@
 //! 60 bytes each besides what is in them: among ten million names a posting of less than some thousand is larger as a
 //! bitmap.
 
+use std::iter::{self, Copied};
+use std::slice;
+
 use roaring::RoaringBitmap;
 
 /// Numbers that come and go.
@@ -14,10 +17,14 @@ pub(super) enum Posting {
     Many(Box<Bitmap>),
 }
 
-/// A bitmap, and how many numbers it has: it would look at each of its containers to say so.
-#[derive(Debug)]
+/// Very many numbers.
+#[derive(Debug, Default)]
 pub(super) struct Bitmap {
     numbers: RoaringBitmap,
+    /// The highest numbers, as long as they aren't in the bitmap: a container that grows number by number has half as much room
+    /// again as it needs, and one that is merged has none.
+    tail: Vec<u32>,
+    /// How many there are in all: the bitmap would look at each of its containers to say so.
     count: usize,
 }
 
@@ -25,14 +32,18 @@ pub(super) struct Bitmap {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Numbers<'a> {
     Few(&'a [u32]),
-    Many(&'a RoaringBitmap),
+    /// These, and behind them those.
+    Many(&'a RoaringBitmap, &'a [u32]),
 }
 
 /// Numbers, from one on.
 pub(super) enum Iter<'a> {
-    Few(std::slice::Iter<'a, u32>),
-    Many(roaring::bitmap::Iter<'a>),
+    Few(Copied<slice::Iter<'a, u32>>),
+    Many(iter::Chain<roaring::bitmap::Iter<'a>, Copied<slice::Iter<'a, u32>>>),
 }
+
+/// Most numbers of a tail.
+const TAIL_MAX: usize = 1_024;
 
 /// With more numbers, a list becomes a bitmap; with less than half of them, it becomes a list again.
 const FEW_MAX: usize = 4_096;
@@ -57,10 +68,7 @@ impl Posting {
                     list.insert(place, number);
                 }
             }
-            Self::Many(bitmap) => {
-                let is_new = bitmap.numbers.try_push(number).is_ok() || bitmap.numbers.insert(number);
-                bitmap.count += usize::from(is_new);
-            }
+            Self::Many(bitmap) => bitmap.insert(number),
         }
         self.settle();
     }
@@ -72,12 +80,7 @@ impl Posting {
                 make_room(list, numbers.len());
                 list.extend_from_slice(numbers);
             }
-            Self::Many(bitmap) => {
-                let added = RoaringBitmap::from_sorted_iter(numbers.iter().copied());
-                // What is cloned takes no more room than it needs.
-                bitmap.numbers |= &added.expect("they rise");
-                bitmap.count += numbers.len();
-            }
+            Self::Many(bitmap) => bitmap.append(numbers),
         }
         self.settle();
     }
@@ -92,7 +95,7 @@ impl Posting {
                     list.shrink_to_fit();
                 }
             }
-            Self::Many(bitmap) => bitmap.count -= usize::from(bitmap.numbers.remove(number)),
+            Self::Many(bitmap) => bitmap.remove(number),
         }
         self.settle();
     }
@@ -100,7 +103,7 @@ impl Posting {
     pub(super) fn numbers(&self) -> Numbers<'_> {
         match self {
             Self::Few(list) => Numbers::Few(list),
-            Self::Many(bitmap) => Numbers::Many(&bitmap.numbers),
+            Self::Many(bitmap) => Numbers::Many(&bitmap.numbers, &bitmap.tail),
         }
     }
 
@@ -113,8 +116,9 @@ impl Posting {
 
     /// Takes no more room than is needed.
     pub(super) fn shrink_to_fit(&mut self) {
-        if let Self::Few(list) = self {
-            list.shrink_to_fit();
+        match self {
+            Self::Few(list) => list.shrink_to_fit(),
+            Self::Many(bitmap) => bitmap.merge_tail(),
         }
     }
 
@@ -122,11 +126,12 @@ impl Posting {
     fn settle(&mut self) {
         match self {
             Self::Few(list) if list.len() > FEW_MAX => {
-                let numbers =
-                    RoaringBitmap::from_sorted_iter(list.iter().copied()).expect("they are in order");
-                *self = Self::Many(Box::new(Bitmap { numbers, count: list.len() }));
+                let mut bitmap = Bitmap::default();
+                bitmap.append(list);
+                *self = Self::Many(Box::new(bitmap));
             }
             Self::Many(bitmap) if bitmap.count < FEW_MAX / 2 => {
+                bitmap.merge_tail();
                 *self = Self::Few(bitmap.numbers.iter().collect());
             }
             Self::Few(_) | Self::Many(_) => {}
@@ -134,25 +139,66 @@ impl Posting {
     }
 }
 
+impl Bitmap {
+    fn insert(&mut self, number: u32) {
+        let highest = self.tail.last().copied().or_else(|| self.numbers.max());
+        if highest.is_none_or(|highest| highest < number) {
+            make_room(&mut self.tail, 1);
+            self.tail.push(number);
+            self.count += 1;
+            if self.tail.len() >= TAIL_MAX {
+                self.merge_tail();
+            }
+        } else if self.tail.binary_search(&number).is_err() {
+            // Behind the lowest of the tail it would be out of order.
+            if self.tail.first().is_some_and(|first| *first < number) {
+                self.merge_tail();
+            }
+            self.count += usize::from(self.numbers.insert(number));
+        }
+    }
+
+    fn append(&mut self, numbers: &[u32]) {
+        self.merge_tail();
+        self.numbers |= &RoaringBitmap::from_sorted_iter(numbers.iter().copied()).expect("they rise");
+        self.count += numbers.len();
+    }
+
+    fn remove(&mut self, number: u32) {
+        match self.tail.binary_search(&number) {
+            Ok(place) => {
+                self.tail.remove(place);
+                self.count -= 1;
+            }
+            Err(_) => self.count -= usize::from(self.numbers.remove(number)),
+        }
+    }
+
+    fn merge_tail(&mut self) {
+        let tail = std::mem::take(&mut self.tail);
+        self.numbers |= &RoaringBitmap::from_sorted_iter(tail).expect("they are in order");
+    }
+}
+
 impl<'a> Numbers<'a> {
     pub(super) fn len(self) -> u64 {
         match self {
             Self::Few(list) => list.len() as u64,
-            Self::Many(bitmap) => bitmap.len(),
+            Self::Many(bitmap, tail) => bitmap.len() + tail.len() as u64,
         }
     }
 
     pub(super) fn contains(self, number: u32) -> bool {
         match self {
             Self::Few(list) => list.binary_search(&number).is_ok(),
-            Self::Many(bitmap) => bitmap.contains(number),
+            Self::Many(bitmap, tail) => bitmap.contains(number) || tail.binary_search(&number).is_ok(),
         }
     }
 
     pub(super) fn iter_from(self, start: u32) -> Iter<'a> {
         match self {
-            Self::Few(list) => Iter::Few(list[list.partition_point(|number| *number < start)..].iter()),
-            Self::Many(bitmap) => Iter::Many(bitmap.range(start..)),
+            Self::Few(list) => Iter::Few(from(list, start)),
+            Self::Many(bitmap, tail) => Iter::Many(bitmap.range(start..).chain(from(tail, start))),
         }
     }
 
@@ -162,9 +208,10 @@ impl<'a> Numbers<'a> {
             Self::Few(_) => {
                 RoaringBitmap::from_sorted_iter(self.iter_from(start)).expect("they are in order")
             }
-            Self::Many(bitmap) => {
+            Self::Many(bitmap, tail) => {
                 let mut numbers = bitmap.clone();
                 numbers.remove_range(..start);
+                numbers.extend(from(tail, start));
                 numbers
             }
         }
@@ -176,8 +223,19 @@ impl<'a> Numbers<'a> {
             Self::Few(list) => {
                 *names = list.iter().copied().filter(|number| names.contains(*number)).collect();
             }
-            Self::Many(bitmap) => *names &= bitmap,
+            Self::Many(bitmap, tail) => {
+                let in_tail: Vec<u32> =
+                    tail.iter().copied().filter(|number| names.contains(*number)).collect();
+                *names &= bitmap;
+                names.extend(in_tail);
+            }
         }
+    }
+}
+
+impl<'a> From<&'a RoaringBitmap> for Numbers<'a> {
+    fn from(bitmap: &'a RoaringBitmap) -> Self {
+        Self::Many(bitmap, &[])
     }
 }
 
@@ -186,10 +244,14 @@ impl Iterator for Iter<'_> {
 
     fn next(&mut self) -> Option<u32> {
         match self {
-            Self::Few(rest) => rest.next().copied(),
+            Self::Few(rest) => rest.next(),
             Self::Many(rest) => rest.next(),
         }
     }
+}
+
+fn from(list: &[u32], start: u32) -> Copied<slice::Iter<'_, u32>> {
+    list[list.partition_point(|number| *number < start)..].iter().copied()
 }
 
 /// A list grows by an eighth: there are a great many, and twice would be a third of all their memory for nothing.

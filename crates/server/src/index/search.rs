@@ -134,9 +134,9 @@ impl Index {
         let mut postings = Postings::default();
         wanted.words.iter().chain(&wanted.prefix).for_each(|text| postings.contain(trigrams, text));
         wanted.extension.iter().for_each(|extension| postings.end_with(trigrams, extension));
-        short.iter().for_each(|names| postings.are_among(Some(Numbers::Many(names))));
+        short.iter().for_each(|names| postings.are_among(Some(names.into())));
         if let Some(member) = &search.filter.member {
-            postings.are_among(self.publications.of_member(member).map(Numbers::Many));
+            postings.are_among(self.publications.of_member(member).map(Numbers::from));
         }
         if postings.is_empty() {
             return Box::new(self.publications.names().numbers_from(start..));
