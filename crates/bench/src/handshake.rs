@@ -26,7 +26,13 @@ pub(crate) struct Sealed<C> {
 impl Handshake {
     /// Begins one: what to send first.
     pub(crate) fn begin(entropy: &mut Entropy) -> (Self, Bytes) {
-        let (device_index, nonce) = (u32::from_be_bytes(entropy.draw()), entropy.draw());
+        let device_index = u32::from_be_bytes(entropy.draw());
+        Self::begin_as(device_index, entropy)
+    }
+
+    /// Begins one under a number that the device chooses: what to send first.
+    pub(crate) fn begin_as(device_index: u32, entropy: &mut Entropy) -> (Self, Bytes) {
+        let nonce = entropy.draw();
         let mut hello = BytesMut::new();
         Hello { device_index, nonce }.write(&mut hello);
         (Self { device_index, nonce, initiating: None }, hello.freeze())

@@ -7,6 +7,7 @@
 //! | [`index`] | replies a second and CPU time of a real server, beside an echo of datagrams of the same sizes |
 //! | [`durable`] | publications a second that outlive a kill, and how long a server with millions of them takes to start |
 //! | [`sealed`] | the same beside a server whose cipher does nothing; handshakes, returning devices, memory |
+//! | [`sessions`] | what a hundred thousand sessions cost that are merely online, and whether all of them stay so |
 //! | [`search`] | searches in an index of millions of names, in one process, and the memory of a name |
 //! | [`transfer`] | files and folders from peer to peer, beside bare TCP, `cp` and `b3sum`; swarms, memory |
 //!
@@ -29,10 +30,12 @@ mod measure;
 mod people;
 mod process;
 mod report;
+mod resend;
 mod samples;
 mod sealed;
 mod search;
 mod server;
+mod sessions;
 mod transfer;
 mod voice;
 
@@ -46,6 +49,7 @@ use process::Role;
 use report::{Report, ReportError};
 use sealed::SealedError;
 use search::SearchError;
+use sessions::SessionsError;
 use transfer::TransferError;
 
 /// BitTrickle's benchmarks. Build them with --release, and keep the machine quiet while they run.
@@ -68,6 +72,8 @@ enum Benchmark {
     Restart(durable::RestartOptions),
     /// What sealing costs: heartbeats, packets, handshakes, returning devices, memory
     Sealed(sealed::Options),
+    /// What a hundred thousand sessions cost that are merely online, and whether all of them stay so
+    Sessions(sessions::Options),
     /// How long searches take among millions of names, and what memory a name takes
     Search(search::Options),
     /// What a verified and sealed transfer costs beside bare TCP, `cp` and `b3sum`
@@ -79,6 +85,7 @@ Example:
   cargo run --release -p bittrickle-bench -- codec
   cargo run --release -p bittrickle-bench -- index --seconds 5 --json
   cargo run --release -p bittrickle-bench -- sealed heartbeat memory
+  cargo run --release -p bittrickle-bench -- sessions --seconds 600 --loss-percent 1
   cargo run --release -p bittrickle-bench -- search --names 1000000
   cargo run --release -p bittrickle-bench -- transfer file-1gib folder
 
@@ -95,6 +102,8 @@ enum BenchError {
     Durable(#[from] DurableError),
     #[error(transparent)]
     Sealed(#[from] SealedError),
+    #[error(transparent)]
+    Sessions(#[from] SessionsError),
     #[error(transparent)]
     Search(#[from] SearchError),
     #[error(transparent)]
@@ -140,6 +149,12 @@ fn run(benchmark: Benchmark) -> Result<(), BenchError> {
             interrupt::watch()?;
             let mut report = Report::to_stdout(options.json);
             sealed::run(&options, &mut report)?;
+            report.finish()?;
+        }
+        Benchmark::Sessions(options) => {
+            interrupt::watch()?;
+            let mut report = Report::to_stdout(options.json);
+            sessions::run(&options, &mut report)?;
             report.finish()?;
         }
         Benchmark::Search(options) => search::run(&options)?,

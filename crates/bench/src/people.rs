@@ -2,7 +2,9 @@
 //! whoever plays the device need not tell each other.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
+use bittrickle_server::directory::{Change, Directory};
 use bittrickle_wire::seal::{KEY_BYTES, SecretKey};
 use bittrickle_wire::{MemberName, TransferPort};
 
@@ -33,6 +35,17 @@ pub(crate) fn transfer_port_of(device: usize) -> TransferPort {
 pub(crate) fn address_of(device: usize) -> Ipv4Addr {
     let host = u32::try_from(device).expect("far fewer devices") % 0x00fe_0000;
     Ipv4Addr::from_bits(Ipv4Addr::new(127, 1, 0, 0).to_bits() + host)
+}
+
+/// Makes these devices and their members known, without a store. The first is its member's first.
+pub(crate) fn make_known(directory: &mut Directory, devices: Range<usize>) {
+    for device in devices {
+        let member = member_of(device);
+        if device % DEVICES_PER_MEMBER == 0 {
+            directory.apply(&Change::MemberAdded(member.clone()));
+        }
+        directory.apply(&Change::DeviceAdded { device: key_of(device).public(), member });
+    }
 }
 
 #[cfg(test)]

@@ -67,9 +67,9 @@ pub(crate) enum ProcessError {
         /// What is wrong with the address.
         source: AddrParseError,
     },
-    /// The operating system doesn't tell the CPU time.
-    #[error("can't read the CPU time from {}: {error}; this benchmark needs Linux's /proc", path.display())]
-    CpuTime {
+    /// The operating system doesn't tell the CPU time, or the memory.
+    #[error("can't read what a process uses from {}: {error}; this benchmark needs Linux's /proc", path.display())]
+    Usage {
         /// Where it should stand.
         path: PathBuf,
         /// Why it doesn't.
@@ -176,6 +176,16 @@ impl Process {
     pub(crate) fn cpu_time(&self) -> Result<Duration, ProcessError> {
         cpu_time_of(self.child.id())
     }
+
+    /// Its memory that is in use and no file's, in bytes.
+    ///
+    /// # Errors
+    /// The operating system has no /proc, or the process has ended.
+    pub(crate) fn resident_bytes(&self) -> Result<f64, ProcessError> {
+        let id = self.child.id().to_string();
+        let path = PathBuf::from(format!("/proc/{id}/status"));
+        resident_bytes_of(&id).map_err(|error| ProcessError::Usage { path, error })
+    }
 }
 
 impl Drop for Process {
@@ -193,11 +203,22 @@ impl Drop for Process {
 /// The operating system has no /proc, or there is no such process.
 pub(crate) fn cpu_time_of(id: u32) -> Result<Duration, ProcessError> {
     let path = PathBuf::from(format!("/proc/{id}/stat"));
-    let stat = std::fs::read_to_string(&path)
-        .map_err(|error| ProcessError::CpuTime { path: path.clone(), error })?;
+    let stat =
+        std::fs::read_to_string(&path).map_err(|error| ProcessError::Usage { path: path.clone(), error })?;
     let ticks = cpu_ticks(&stat)
-        .ok_or_else(|| ProcessError::CpuTime { path, error: io::ErrorKind::InvalidData.into() })?;
+        .ok_or_else(|| ProcessError::Usage { path, error: io::ErrorKind::InvalidData.into() })?;
     Ok(Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// Memory in bytes that is in use and no file's, of the process with this id, or of this one: `self`.
+///
+/// # Errors
+/// The operating system has no /proc, or there is no such process.
+pub(crate) fn resident_bytes_of(id: &str) -> io::Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let kibibytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    let kibibytes = kibibytes.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<f64>().ok());
+    kibibytes.map(|kibibytes| kibibytes * 1_024.0).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn listening_address(role: Role, stdout: ChildStdout) -> Result<SocketAddr, ProcessError> {

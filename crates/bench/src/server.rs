@@ -129,6 +129,15 @@ impl DataFolder {
         Process::start(role, &[self.path.as_ref()])
     }
 
+    /// The same for a server that knows, besides those in its store, the devices with the numbers below `devices`: a commit
+    /// for each of a great many takes longer than all that is measured then.
+    ///
+    /// # Errors
+    /// It doesn't start.
+    pub(crate) fn start_with(&self, role: Role, devices: usize) -> Result<Process, ProcessError> {
+        Process::start(role, &[self.path.as_ref(), devices.to_string().as_ref()])
+    }
+
     /// Starts the server as it is, limits included, on this address.
     ///
     /// # Errors
@@ -158,6 +167,16 @@ impl Server {
     ) -> Result<Self, ServerError> {
         let folder = DataFolder::with_devices(devices)?;
         let process = folder.start(role)?;
+        Ok(Self { process, folder })
+    }
+
+    /// The same with so many devices that are in no store.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub(crate) fn start_with(role: Role, devices: usize) -> Result<Self, ServerError> {
+        let folder = DataFolder::with_devices(std::iter::empty())?;
+        let process = folder.start_with(role, devices)?;
         Ok(Self { process, folder })
     }
 
@@ -191,10 +210,12 @@ impl Server {
     }
 }
 
-/// Is the server on this data folder until the process is ended.
+/// Is the server until the process is ended: `FOLDER [DEVICES]`, of which the devices below this number are known although
+/// they are in no store.
 pub(crate) fn play<C: Cipher>(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let Some(data_dir) = arguments.next().map(PathBuf::from) else { return ExitCode::FAILURE };
-    match serve::<C>(&data_dir) {
+    let devices = arguments.next().and_then(|devices| devices.to_str()?.parse().ok()).unwrap_or(0);
+    match serve::<C>(&data_dir, devices) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("the server can't go on: {error}");
@@ -203,17 +224,18 @@ pub(crate) fn play<C: Cipher>(mut arguments: impl Iterator<Item = OsString>) -> 
     }
 }
 
-fn serve<C: Cipher>(data_dir: &Path) -> Result<(), ServerError> {
+fn serve<C: Cipher>(data_dir: &Path, devices: usize) -> Result<(), ServerError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve_on_runtime::<C>(data_dir))
+    runtime.block_on(serve_on_runtime::<C>(data_dir, devices))
 }
 
 /// As the product does it.
-async fn serve_on_runtime<C: Cipher>(data_dir: &Path) -> Result<(), ServerError> {
+async fn serve_on_runtime<C: Cipher>(data_dir: &Path, devices: usize) -> Result<(), ServerError> {
     let data_dir = Arc::new(DataDir::open(data_dir, Duration::ZERO)?);
     let secret = server_key::load(data_dir.path())?;
     let store = Store::open(Arc::clone(&data_dir))?;
-    let Membership { notices, accounts, directory, key } = Membership::start(store, secret)?;
+    let Membership { notices, accounts, mut directory, key } = Membership::start(store, secret)?;
+    people::make_known(&mut directory, 0..devices);
     // One, so that the load has a core for itself.
     let sockets = Sockets::bind((Ipv4Addr::LOCALHOST, 0).into(), NonZeroUsize::MIN)?;
     announce(sockets.address())?;

@@ -91,6 +91,17 @@ fn sealed_memory_is_told_by_parts() {
 }
 
 #[test]
+fn sessions_that_say_that_they_are_there_stay_online() {
+    let figures =
+        figures(&["sessions", "--sessions", "130", "--seconds", "0.5", "--interval-ms", "500", "--json"]);
+    assert_eq!(figures["sessions.130.offline"]["value"].as_f64(), Some(0.0));
+    for (name, unit) in [("cpu", "cores"), ("lateness", "ms"), ("memory", "bytes/session")] {
+        assert_eq!(figures[&format!("sessions.130.{name}")]["unit"], unit);
+    }
+    assert_eq!(figures.len(), 4);
+}
+
+#[test]
 fn files_and_folders_go_from_peer_to_peer_beside_their_floors() {
     let figures = figures(&tiny(&["file-1gib", "folder"]));
     for (name, unit) in [

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bittrickle_server::directory::{Change, Directory};
+use bittrickle_server::directory::Directory;
 use bittrickle_server::index::{self, Caller, Index, Tickets};
 use bittrickle_server::responder::{Identity, Responder};
 use bittrickle_server::sealing::Limits;
@@ -46,13 +46,7 @@ impl InProcess {
     /// A server that knows this many devices, and has started now.
     pub(super) fn start(now: Instant, devices: usize, limits: Limits) -> Self {
         let mut directory = Directory::default();
-        for device in 0..devices {
-            let member = people::member_of(device);
-            if device % people::DEVICES_PER_MEMBER == 0 {
-                directory.apply(&Change::MemberAdded(member.clone()));
-            }
-            directory.apply(&Change::DeviceAdded { device: people::key_of(device).public(), member });
-        }
+        people::make_known(&mut directory, 0..devices);
         let secret = SecretKey::from_bytes(SERVER_KEY);
         let key = secret.public();
         let index = Index::new(now, Hex64(1), index::Limits::default());

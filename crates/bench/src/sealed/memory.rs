@@ -18,7 +18,7 @@ use bittrickle_wire::messages::{Heartbeat, Login, Reply, Request};
 use super::in_process::{InProcess, address_of};
 use crate::handshake::entropy;
 use crate::people;
-use crate::process::{ProcessError, Role};
+use crate::process::{ProcessError, Role, resident_bytes_of};
 use crate::report::{Line, Report, ReportError};
 
 /// Why the memory could not be measured.
@@ -122,28 +122,28 @@ pub(crate) fn play(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn whole(sessions: usize) -> io::Result<Vec<f64>> {
     let (start, mut server) = warm_server(sessions);
-    let before = resident_bytes()?;
+    let before = resident_bytes_of("self")?;
     for device in 0..sessions {
         let (now, from) = (start + LOGINS.mul_f64(device as f64 / sessions as f64), address_of(device));
         let mut sealed = server.shake_hands(now, from, device, &mut entropy(device));
         let reply = server.ask(now, from, &mut sealed, login(device));
         assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
     }
-    let after = resident_bytes()?;
+    let after = resident_bytes_of("self")?;
     check(&server, sessions);
     Ok(vec![after - before])
 }
 
 fn parts(sessions: usize) -> io::Result<Vec<f64>> {
     let (start, mut server) = warm_server(sessions);
-    let before = resident_bytes()?;
+    let before = resident_bytes_of("self")?;
     for device in 0..sessions {
         let (now, from) = (start + LOGINS.mul_f64(device as f64 / sessions as f64), address_of(device));
         let mut sealed = server.shake_hands(now, from, device, &mut entropy(device));
         // The first frame makes the session a full one; the index hasn't heard of it, and says so.
         server.ask(now, from, &mut sealed, Request::Heartbeat(Heartbeat {}));
     }
-    let between = resident_bytes()?;
+    let between = resident_bytes_of("self")?;
     let mut member = Arc::new(people::member_of(0));
     for device in 0..sessions {
         if device % people::DEVICES_PER_MEMBER == 0 {
@@ -152,7 +152,7 @@ fn parts(sessions: usize) -> io::Result<Vec<f64>> {
         let reply = server.ask_index(start + LOGINS, &member, device, login(device));
         assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
     }
-    let after = resident_bytes()?;
+    let after = resident_bytes_of("self")?;
     check(&server, sessions);
     Ok(vec![between - before, after - between])
 }
@@ -177,12 +177,4 @@ fn login(device: usize) -> Request {
 fn check(server: &InProcess, sessions: usize) {
     assert_eq!(server.responder.sealed_count(), sessions, "every device has its session");
     assert_eq!(server.responder.index.session_count(), sessions, "nobody has gone offline meanwhile");
-}
-
-/// Memory of this process that is in use and no file's.
-fn resident_bytes() -> io::Result<f64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let kibibytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-    let kibibytes = kibibytes.and_then(|rest| rest.trim().strip_suffix(" kB")?.parse::<f64>().ok());
-    kibibytes.map(|kibibytes| kibibytes * 1_024.0).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -13,7 +13,7 @@
 mod crowd;
 pub(crate) mod names;
 mod queries;
-mod random;
+pub(crate) mod random;
 mod scan;
 mod shapes;
 mod timing;

@@ -2,11 +2,11 @@
 
 /// Steele, Lea and Flood's SplitMix64: fast, and good enough for making things up.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
 /// What numbers are for: each purpose has its own, so that one more of these changes nothing for those.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     /// The shapes of names, and which words stand in them.
     Names,
     /// The words that are made up.
@@ -19,18 +19,20 @@ pub(super) enum Purpose {
     Typing,
     /// The order of further pages.
     Pages,
+    /// What gets lost on its way.
+    Loss,
 }
 
 impl Random {
     /// The numbers of this seed for this purpose.
-    pub(super) fn new(seed: u64, purpose: Purpose) -> Self {
+    pub(crate) fn new(seed: u64, purpose: Purpose) -> Self {
         let mut seeds = Self(seed);
         (0..purpose as usize).for_each(|_| _ = seeds.next());
         Self(seeds.next())
     }
 
     /// 64 random bits.
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -38,33 +40,33 @@ impl Random {
     }
 
     /// A number below `end`, which isn't 0.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         let scaled = (u128::from(self.next()) * end as u128) >> 64;
         usize::try_from(scaled).expect("it is below a usize")
     }
 
     /// A number from `first` to `last`, both included.
-    pub(super) fn between(&mut self, first: usize, last: usize) -> usize {
+    pub(crate) fn between(&mut self, first: usize, last: usize) -> usize {
         first + self.below(last - first + 1)
     }
 
     /// Yes, in so many of a hundred cases.
-    pub(super) fn percent(&mut self, percent: usize) -> bool {
+    pub(crate) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
     /// A fraction from 0 on and below 1.
-    pub(super) fn fraction(&mut self) -> f64 {
+    pub(crate) fn fraction(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// One of these, of which there is at least one.
-    pub(super) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.below(choices.len())]
     }
 
     /// One of these with their weights, of which there is at least one above 0.
-    pub(super) fn one_of_weighted<T: Copy>(&mut self, choices: &[(usize, T)]) -> T {
+    pub(crate) fn one_of_weighted<T: Copy>(&mut self, choices: &[(usize, T)]) -> T {
         let total = choices.iter().map(|(weight, _)| weight).sum();
         let mut rest = self.below(total);
         for (weight, choice) in choices {

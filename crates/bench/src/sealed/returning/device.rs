@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::handshake::{Handshake, Sealed, entropy};
 use crate::people;
+use crate::resend::{Resend, fraction};
 
 /// A device.
 pub(super) struct Device {
@@ -50,22 +51,11 @@ struct Live {
     heard: Instant,
 }
 
-/// When to send again what has no answer.
-struct Resend {
-    sends: u32,
-    due: Instant,
-}
-
 /// How often a device says that it is there.
 pub(super) const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// The silence after which it makes a new handshake.
 const SILENCE: Duration = Duration::from_secs(7);
-
-/// How long it waits for an answer at first; each time after that, twice as long (BT-2.2-2).
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-
-const SENDS_MAX: u32 = 5;
 
 impl Device {
     /// Begins at this time.
@@ -218,25 +208,4 @@ impl Device {
         live.sealed.session.seal(frame, &mut datagram).expect("a few frames");
         self.outputs.push(datagram.freeze());
     }
-}
-
-impl Resend {
-    fn new(now: Instant, entropy: &mut Entropy) -> Self {
-        Self { sends: 1, due: now + spread(FIRST_WAIT, entropy) }
-    }
-
-    fn again(&mut self, now: Instant, entropy: &mut Entropy) -> bool {
-        self.due = now + spread(FIRST_WAIT * (1 << self.sends), entropy);
-        self.sends += 1;
-        self.sends <= SENDS_MAX
-    }
-}
-
-/// The duration, up to a quarter more or less.
-fn spread(duration: Duration, entropy: &mut Entropy) -> Duration {
-    duration.mul_f64(0.75 + 0.5 * fraction(entropy))
-}
-
-fn fraction(entropy: &mut Entropy) -> f64 {
-    f64::from(u32::from_be_bytes(entropy.draw())) / f64::from(u32::MAX)
 }
