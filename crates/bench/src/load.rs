@@ -100,6 +100,9 @@ pub(crate) enum LoadError {
     /// Not a frame.
     #[error("an answer that is no frame")]
     NoFrame,
+    /// What is measured says no.
+    #[error("an answer that refuses what is asked: {0}")]
+    Refused(String),
     /// Not sealed with this session's keys, or seen before.
     #[error("an answer that can't be opened: {0}")]
     Open(#[from] OpenError),

@@ -9,6 +9,7 @@
 //! | [`sealed`] | the same beside a server whose cipher does nothing; handshakes, returning devices, memory |
 //! | [`sessions`] | what a hundred thousand sessions cost that are merely online, and whether all of them stay so |
 //! | [`search`] | searches in an index of millions of names, in one process, and the memory of a name |
+//! | [`tracker`] | announces a second of a BitTorrent tracker, which is another program, under the load of `index` |
 //! | [`transfer`] | files and folders from peer to peer, beside bare TCP, `cp` and `b3sum`; swarms, memory |
 //!
 //! What they share: [`server`] and [`echo`], each a [`process`] of its own; [`people`] and their [`client`]s; the [`load`]
@@ -36,6 +37,7 @@ mod sealed;
 mod search;
 mod server;
 mod sessions;
+mod tracker;
 mod transfer;
 mod voice;
 
@@ -50,6 +52,7 @@ use report::{Report, ReportError};
 use sealed::SealedError;
 use search::SearchError;
 use sessions::SessionsError;
+use tracker::TrackerError;
 use transfer::TransferError;
 
 /// BitTrickle's benchmarks. Build them with --release, and keep the machine quiet while they run.
@@ -76,6 +79,8 @@ enum Benchmark {
     Sessions(sessions::Options),
     /// How long searches take among millions of names, and what memory a name takes
     Search(search::Options),
+    /// Announces a second of a BitTorrent tracker that runs already, under the load of `index`, beside the same echo
+    Tracker(tracker::Options),
     /// What a verified and sealed transfer costs beside bare TCP, `cp` and `b3sum`
     Transfer(transfer::Options),
 }
@@ -106,6 +111,8 @@ enum BenchError {
     Sessions(#[from] SessionsError),
     #[error(transparent)]
     Search(#[from] SearchError),
+    #[error(transparent)]
+    Tracker(#[from] TrackerError),
     #[error(transparent)]
     Transfer(#[from] TransferError),
     #[error("the operating system has no handler for signals: {0}")]
@@ -169,6 +176,14 @@ fn run(benchmark: Benchmark) -> Result<(), BenchError> {
             let mut report = Report::to_stdout(options.json);
             durable::restart(&options, &mut report)?;
             report.finish()?;
+        }
+        Benchmark::Tracker(options) => {
+            interrupt::watch()?;
+            let mut report = Report::to_stdout(options.json);
+            tracker::run(&options, &mut report)?;
+            if !options.print_torrents {
+                report.finish()?;
+            }
         }
         Benchmark::Transfer(options) => {
             interrupt::watch()?;

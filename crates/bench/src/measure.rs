@@ -63,15 +63,27 @@ const BUSY_MIN: f64 = 0.9;
 /// Answers stay away or are wrong, or somebody wants the program to end.
 pub(crate) fn measure<V: Voice>(
     process: &Process,
+    load: Load<'_, V>,
+    duration: Duration,
+) -> Result<Outcome, MeasureError> {
+    measure_with(|| process.cpu_time(), load, duration)
+}
+
+/// The same on something whose CPU time is told in another way.
+///
+/// # Errors
+/// As for [`measure`].
+pub(crate) fn measure_with<V: Voice>(
+    cpu_time: impl Fn() -> Result<Duration, ProcessError>,
     mut load: Load<'_, V>,
     duration: Duration,
 ) -> Result<Outcome, MeasureError> {
     load.run_until(Instant::now() + WARM_UP)?;
-    let (before, cpu_before, own_before) = (load.counts(), process.cpu_time()?, thread_cpu_time());
+    let (before, cpu_before, own_before) = (load.counts(), cpu_time()?, thread_cpu_time());
     let start = Instant::now();
     load.run_until(start + duration)?;
     let elapsed = start.elapsed();
-    let (after, cpu, own) = (load.counts(), process.cpu_time()? - cpu_before, thread_cpu_time() - own_before);
+    let (after, cpu, own) = (load.counts(), cpu_time()? - cpu_before, thread_cpu_time() - own_before);
     load.settle()?;
     let load_busy = own.as_secs_f64() / elapsed.as_secs_f64();
     Ok(Outcome { load_busy, ..Outcome::of(before, after, cpu, elapsed) })
@@ -107,17 +119,32 @@ pub(crate) fn report_rounds(
     rounds: &[(Outcome, Outcome)],
     report: &mut Report,
 ) -> Result<(), ReportError> {
-    let figure = |of: fn(&Outcome) -> f64| {
-        let measured = median(rounds.iter().map(|(measured, _)| of(measured)));
-        (measured, median(rounds.iter().map(|(_, floor)| of(floor))))
-    };
-    let (busy, load_busy) = (figure(|outcome| outcome.busy), figure(|outcome| outcome.load_busy));
+    let (busy, load_busy) =
+        (medians(rounds, |outcome| outcome.busy), medians(rounds, |outcome| outcome.load_busy));
     warn_of_idle(name, what[0], busy.0, load_busy.0);
     warn_of_idle(name, what[1], busy.1, load_busy.1);
-    let (rate, floor) = figure(|outcome| outcome.replies_per_second);
-    report.add(&Line::with_floor(name.to_owned(), rate, "replies/s", floor))?;
-    let (cpu, floor) = figure(|outcome| outcome.cpu_seconds_per_million);
+    report_rates(name, rounds, report)?;
+    let (cpu, floor) = medians(rounds, |outcome| outcome.cpu_seconds_per_million);
     report.add(&Line::with_floor(format!("{name}.cpu"), cpu, "s/million", floor))
+}
+
+/// Reports only the rate.
+///
+/// # Errors
+/// Stdout takes no more.
+pub(crate) fn report_rates(
+    name: &str,
+    rounds: &[(Outcome, Outcome)],
+    report: &mut Report,
+) -> Result<(), ReportError> {
+    let (rate, floor) = medians(rounds, |outcome| outcome.replies_per_second);
+    report.add(&Line::with_floor(name.to_owned(), rate, "replies/s", floor))
+}
+
+/// A figure's median, and its floor's.
+fn medians(rounds: &[(Outcome, Outcome)], of: fn(&Outcome) -> f64) -> (f64, f64) {
+    let measured = median(rounds.iter().map(|(measured, _)| of(measured)));
+    (measured, median(rounds.iter().map(|(_, floor)| of(floor))))
 }
 
 /// Says so when not the measured process but the load, or the rest of the machine, has set the pace.

@@ -1,6 +1,7 @@
 //! All benchmarks run to their end and print what scripts read. The figures themselves are nobody's promise here.
 
 use std::collections::BTreeMap;
+use std::net::UdpSocket;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -99,6 +100,36 @@ fn sessions_that_say_that_they_are_there_stay_online() {
         assert_eq!(figures[&format!("sessions.130.{name}")]["unit"], unit);
     }
     assert_eq!(figures.len(), 4);
+}
+
+#[test]
+fn a_tracker_is_measured_beside_the_echo() {
+    let tracker = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = tracker.local_addr().unwrap().to_string();
+    std::thread::spawn(move || answer_announces(&tracker));
+    let figures =
+        figures(&["tracker", "--address", &address, "--seconds", "0.1", "--torrents", "3", "--json"]);
+    check_figure(&figures, "tracker.announce", "replies/s");
+    assert!(figures["tracker.announce"]["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0));
+    assert_eq!(figures.len(), 1, "nobody has said which process it is");
+}
+
+/// A tracker that knows one peer, and tells whoever shows the connection id that it has given.
+fn answer_announces(tracker: &UdpSocket) {
+    const CONNECTION_ID: [u8; 8] = *b"BEP 15!!";
+    let mut datagram = [0; 200];
+    while let Ok((bytes, from)) = tracker.recv_from(&mut datagram) {
+        let transaction_id = &datagram[12..16];
+        let answer = match bytes {
+            16 => [&[0; 4], transaction_id, &CONNECTION_ID].concat(),
+            98 if datagram[..8] == CONNECTION_ID => {
+                [&[0, 0, 0, 1], transaction_id, &[0; 12], &[127, 0, 0, 1, 0x9c, 0x40]].concat()
+            }
+            _ => [&[0, 0, 0, 3], transaction_id, b"what is that?"].concat(),
+        };
+        // Whoever has asked may have ended.
+        let _ = tracker.send_to(&answer, from);
+    }
 }
 
 #[test]
