@@ -10,11 +10,13 @@
 //! | [`loss`] | what gets lost |
 //! | [`sockets`] | the sockets, which devices share |
 //! | [`tally`] | what has come of the heartbeats |
+//! | [`drops`] | what the server's socket had no room for |
 //! | [`watch`] | asks the index who is online |
 
 mod arrivals;
 mod crowd;
 mod device;
+mod drops;
 mod loss;
 mod pace;
 mod sockets;
@@ -169,13 +171,17 @@ impl Options {
 fn measure(name: &str, crowd: &mut Crowd, server: &Server, options: &Options) -> Result<f64, SessionsError> {
     let duration = Duration::from_secs_f64(options.seconds);
     crowd.count_anew(options.loss_percent);
+    let address = server.process().address();
+    let dropped = drops::dropped_at(address);
     let (start, cpu, own) = (Instant::now(), server.process().cpu_time()?, thread_cpu_time());
     crowd.run_until(start + duration)?;
     let elapsed = start.elapsed().as_secs_f64();
     let (cpu, own) = (server.process().cpu_time()? - cpu, thread_cpu_time() - own);
     crowd.settle(SETTLE)?;
+    let dropped = drops::dropped_at(address).zip(dropped).map(|(after, before)| after - before);
     let expected = elapsed * 1e3 / f64::from(options.interval_ms) * f64::from(options.sessions);
     crowd.tally.explain(name, crowd.pace.lateness, expected, own.as_secs_f64() / elapsed);
+    crowd.tally.explain_gaps(name, dropped);
     Ok(cpu.as_secs_f64() / elapsed)
 }
 

@@ -29,8 +29,8 @@ pub(super) struct Lateness {
 /// What counts as late: far more than a thread sleeps by mistake, far less than anybody would notice.
 pub(super) const LATE: Duration = Duration::from_millis(100);
 
-/// Turns that are taken together at most: what a socket's usual buffer holds, with some room left.
-const TOGETHER_MAX: u64 = 192;
+/// Turns that are taken together at most: half of what a socket's usual buffer holds.
+const TOGETHER_MAX: u64 = 128;
 
 /// What has been missed is caught up with in this part of the time it should have had: a burst would not fit the server's
 /// socket buffer, and the loader would lose what it should deliver.

@@ -49,10 +49,16 @@ impl Tally {
                 LATE.as_millis()
             );
         }
+    }
+
+    /// Says what has happened to those heartbeats that should have had an answer and had none. `dropped` is what the server's
+    /// socket had no room for, if that is known.
+    pub(super) fn explain_gaps(&self, name: &str, dropped: Option<u64>) {
         if self.unanswered > 0 {
+            let dropped = dropped.map_or("an unknown number of".to_owned(), |dropped| dropped.to_string());
             eprintln!(
-                "{name}: {} heartbeats had no answer when the next one was due, {} of which came later: a socket's buffer \
-                 was full, most likely because the server had to wait for a core",
+                "{name}: {} heartbeats had no answer when the next one was due, {} of which came later; the server's socket \
+                 dropped {dropped} datagrams, as it was full: the server had to wait for a core, or doesn't keep up",
                 self.unanswered, self.late
             );
         }
