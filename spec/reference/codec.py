@@ -11,7 +11,7 @@ import json
 import struct
 from typing import NamedTuple
 
-from values import (BITMAP, BYTE, CONTENT, EXTENSION, FILE_NAME, HEX64, KEY, MEMBER_NAME, NUMBER_16, NUMBER_32,
+from values import (BITMAP, BYTE, CHOICE, CONTENT, EXTENSION, FILE_NAME, HEX64, KEY, MEMBER_NAME, NUMBER_16, NUMBER_32,
                     NUMBER_64, PASSWORD, QUERY, ROOT, ROOT_PREFIX, SENTENCE, SIZE, TARGET, TICKET, TRANSFER_PORT, TRUTH,
                     ListOf, Malformed, Optional, ProtocolError, Reader, SourceAddress, Struct, require)
 
@@ -36,7 +36,7 @@ KINDS = {  # BT-5.1-1
     "Enrol": 0x13, "Enrolled": 0x93,
     "Publish": 0x20, "Published": 0xA0, "Unpublish": 0x21, "Unpublished": 0xA1, "Search": 0x22, "Found": 0xA2,
     "Locate": 0x23, "Located": 0xA3, "ListPeers": 0x24, "Peers": 0xA4, "ListFiles": 0x25, "Files": 0xA5,
-    "Announce": 0x26, "Announced": 0xA6,
+    "Announce": 0x26, "Announced": 0xA6, "Recall": 0x27, "Recalled": 0xA7, "Resume": 0x28, "Resumed": 0xA8,
     "Describe": 0x40, "Described": 0xC0, "Fetch": 0x41, "Data": 0xC1, "AskHave": 0x42, "Have": 0xC2,
     "Renew": 0x43, "Renewed": 0xC3, "Refused": 0xF0, "Versions": 0xFF,
 }
@@ -79,6 +79,10 @@ MESSAGES = {
     "Refused": Struct(code=NUMBER_16, sentence=SENTENCE),
     "Announce": Struct(roots=ListOf(ROOT, 16)),
     "Announced": Struct(),
+    "Recall": Struct(rank=NUMBER_32),
+    "Recalled": Struct(publications=NUMBER_32, digests=ListOf(HEX64, 128)),
+    "Resume": Struct(rank=NUMBER_32, chosen=CHOICE, digest=HEX64),
+    "Resumed": Struct(offered=NUMBER_32, is_resumed=TRUTH),
     "Describe": Struct(),
     "Described": Struct(file_bytes=SIZE, root=Optional(ROOT), manifest_bytes=Optional(SIZE), is_complete=TRUTH),
     "Fetch": Struct(part=BYTE, first=NUMBER_32, count=NUMBER_32),

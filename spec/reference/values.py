@@ -385,6 +385,7 @@ NUMBER_16 = Number((1 << 16) - 1)
 NUMBER_32 = Number((1 << 32) - 1)
 NUMBER_64 = Number((1 << 64) - 1)
 HEX64 = HexBytes(8)
+CHOICE = HexBytes(16)
 KEY = TICKET = ROOT = HexBytes(32)
 TRUTH, BYTE, BITMAP = Truth(), Byte(), Bitmap(512)
 SIZE = Number((1 << 53) - 1)  # BT-2.1-6

@@ -5,8 +5,9 @@ use std::fmt::Debug;
 use bittrickle_wire::messages::{
     Access, Announce, Announced, AskHave, Bitmap, Describe, Described, Enrol, Enrolled, Fetch, Files, Filter,
     Found, Have, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers, Locate, Located, LoggedIn,
-    LoggedOut, Login, Logout, Offer, OwnFile, Part, PeerEntry, Peers, Publish, Published, RefusalCode,
-    Refused, Renew, Renewed, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
+    LoggedOut, Login, Logout, Offer, OwnFile, Part, PeerEntry, Peers, Publish, Published, Recall, Recalled,
+    RefusalCode, Refused, Renew, Renewed, Reply, Request, Resume, Resumed, Search, Source, SourceCursor,
+    Unpublish, Unpublished, Versions,
 };
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
@@ -60,6 +61,11 @@ pub fn requests() -> Vec<(&'static str, Request)> {
         ),
         ("announce_nothing", Request::Announce(Announce { roots: list(vec![]) })),
         ("announce_most", Request::Announce(Announce { roots: list((0..16).map(root).collect()) })),
+        ("recall", Request::Recall(Recall { rank: 0 })),
+        ("recall_highest_rank", Request::Recall(Recall { rank: u32::MAX })),
+        ("resume_nothing", resume(0, vec![], 0)),
+        ("resume", resume(256, vec![0, 8, 127], 0x0123_4567_89ab_cdef)),
+        ("resume_most", resume(u32::MAX, (0..128).collect(), u64::MAX)),
         ("locate_by_root", Request::Locate(Locate { target: Target::Root(root(7)), after: None })),
         ("locate", locate("notes.txt", None)),
         ("locate_with_cursor", locate("notes.txt", Some(source_cursor("bob", "127.0.0.1:1024")))),
@@ -95,6 +101,11 @@ fn plain_replies() -> Vec<(&'static str, Reply)> {
         ("published", Reply::Published(Published { offered: 65_535 })),
         ("unpublished", Reply::Unpublished(Unpublished {})),
         ("announced", Reply::Announced(Announced {})),
+        ("recalled_nothing", recalled(0, vec![])),
+        ("recalled", recalled(1_000_000, vec![0, 1, 0xfedc_ba98_7654_3210, u64::MAX])),
+        ("recalled_most_in_json", recalled(u32::MAX, (0..57).collect())),
+        ("resumed", Reply::Resumed(Resumed { offered: 250, is_resumed: true })),
+        ("resumed_nothing", Reply::Resumed(Resumed { offered: u32::MAX, is_resumed: false })),
         ("refused", refused(5, "log in first")),
         ("refused_without_sentence", refused(0, "")),
         ("refused_with_unknown_code", refused(u16::MAX, &"ü".repeat(100))),
@@ -303,6 +314,14 @@ pub fn publish(files: Vec<Offer>) -> Request {
 #[must_use]
 pub fn unpublish(names: Vec<FileName>) -> Request {
     Request::Unpublish(Unpublish { names: list(names) })
+}
+
+fn resume(rank: u32, chosen: Vec<u32>, digest: u64) -> Request {
+    Request::Resume(Resume { rank, chosen: chosen.into_iter().collect(), digest: Hex64(digest) })
+}
+
+fn recalled(publications: u32, digests: Vec<u64>) -> Reply {
+    Reply::Recalled(Recalled { publications, digests: list(digests.into_iter().map(Hex64).collect()) })
 }
 
 /// A search.

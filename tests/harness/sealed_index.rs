@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{
     Announced, Enrolled, Files, Found, HeartbeatReply, Located, LoggedIn, LoggedOut, Offer, Peers, Published,
-    Reply, Request, Unpublished, offer_digest,
+    Recalled, Reply, Request, Resumed, Unpublished, offer_digest,
 };
 use bittrickle_wire::seal::{Cookie, Datagram, Hello, Invite, PublicKey, Reset, Retry, SecretKey, Ticket};
 use bittrickle_wire::{
@@ -276,6 +276,11 @@ impl State {
                 Reply::Unpublished(Unpublished {})
             }
             Request::Announce(_) => Reply::Announced(Announced {}),
+            // It keeps nothing beside what sessions offer.
+            Request::Recall(_) => Reply::Recalled(Recalled { publications: 0, digests: List::default() }),
+            Request::Resume(_) => {
+                Reply::Resumed(Resumed { offered: offered(&session.offers), is_resumed: false })
+            }
             Request::Search(_) => Reply::Found(Found { hits: List::default(), next: None }),
             Request::Locate(_) => {
                 Reply::Located(Located { members: 0, sources: List::default(), next: None })

@@ -4,6 +4,7 @@ mod contents;
 mod pages;
 mod publications;
 mod queries;
+mod recall;
 mod sessions;
 mod tickets;
 

@@ -7,8 +7,9 @@ use bittrickle_wire::limits::{
 use bittrickle_wire::messages::{
     Access, Announce, Announced, AskHave, Bitmap, Describe, Described, Enrol, Enrolled, Fetch, Files, Filter,
     Found, Have, Heartbeat, HeartbeatReply, Hit, HitCursor, ListFiles, ListPeers, Locate, Located, LoggedIn,
-    LoggedOut, Login, Logout, OwnFile, Part, PeerEntry, Peers, Publish, Published, RefusalCode, Refused,
-    Renew, Renewed, Reply, Request, Search, Source, SourceCursor, Unpublish, Unpublished, Versions,
+    LoggedOut, Login, Logout, OwnFile, Part, PeerEntry, Peers, Publish, Published, Recall, Recalled,
+    RefusalCode, Refused, Renew, Renewed, Reply, Request, Resume, Resumed, Search, Source, SourceCursor,
+    Unpublish, Unpublished, Versions, offer_digest,
 };
 use bittrickle_wire::page::{Entry, PageBuilder};
 use bittrickle_wire::seal::{KEY_BYTES, PublicKey, TICKET_BYTES, Ticket};
@@ -56,6 +57,8 @@ fn requests() -> Vec<Sample> {
     let locate = Locate { target: Target::Root(catalog::root(42)), after: Some(source) };
     let roots =
         List::new((0..ANNOUNCE_ROOTS_MAX).map(catalog::root).collect()).expect("as many as there may be");
+    let resume =
+        Resume { rank: 128, chosen: (0..128).step_by(2).collect(), digest: Hex64(0x0123_4567_89ab_cdef) };
     let names = List::new((0..24).map(catalog::name).collect()).expect("a short list");
     const { assert!(24 <= UNPUBLISH_NAMES_MAX) };
     let request =
@@ -68,6 +71,8 @@ fn requests() -> Vec<Sample> {
         request("publish", Request::Publish(Publish { files: page(catalog::offer) })),
         request("unpublish", Request::Unpublish(Unpublish { names })),
         request("announce", Request::Announce(Announce { roots })),
+        request("recall", Request::Recall(Recall { rank: 128 })),
+        request("resume", Request::Resume(resume)),
         request("search", Request::Search(search)),
         request("locate", Request::Locate(locate)),
         request("list_peers", Request::ListPeers(ListPeers { after: Some(member(20)) })),
@@ -94,6 +99,8 @@ fn replies() -> Vec<Sample> {
         reply("published", Reply::Published(Published { offered: 312 })),
         reply("unpublished", Reply::Unpublished(Unpublished {})),
         reply("announced", Reply::Announced(Announced {})),
+        reply("recalled", Reply::Recalled(Recalled { publications: 1_000, digests: page(digest_of) })),
+        reply("resumed", Reply::Resumed(Resumed { offered: 312, is_resumed: true })),
         reply("found", Reply::Found(Found { hits: page(hit), next: Some(hit_cursor) })),
         reply("located", Reply::Located(located)),
         reply("peers", Reply::Peers(Peers { members: page(peer), next: Some(member(20)) })),
@@ -156,6 +163,10 @@ fn peer(number: usize) -> PeerEntry {
 
 fn own_file(number: usize) -> OwnFile {
     OwnFile { name: catalog::name(number), content: catalog::content(number), sources: 1 }
+}
+
+fn digest_of(number: usize) -> Hex64 {
+    Hex64(offer_digest(&catalog::offer(number)))
 }
 
 fn member(number: usize) -> MemberName {

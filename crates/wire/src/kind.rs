@@ -39,6 +39,10 @@ pub enum Kind {
     ListFiles,
     /// Says of which contents this session has pieces.
     Announce,
+    /// Asks what is still published of the member.
+    Recall,
+    /// Offers what is still published.
+    Resume,
     /// Asks a peer what a content is.
     Describe,
     /// Asks a peer for a part of a content.
@@ -69,6 +73,10 @@ pub enum Kind {
     Files,
     /// Answers `Announce`.
     Announced,
+    /// Answers `Recall`, a page at a time.
+    Recalled,
+    /// Answers `Resume`.
+    Resumed,
     /// Answers `Describe`.
     Described,
     /// Answers `Fetch`: some of the bytes.
@@ -87,7 +95,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every known kind.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 42] = [
         Self::Hello,
         Self::Initiate,
         Self::Sealed,
@@ -105,6 +113,8 @@ impl Kind {
         Self::ListPeers,
         Self::ListFiles,
         Self::Announce,
+        Self::Recall,
+        Self::Resume,
         Self::Describe,
         Self::Fetch,
         Self::AskHave,
@@ -120,6 +130,8 @@ impl Kind {
         Self::Peers,
         Self::Files,
         Self::Announced,
+        Self::Recalled,
+        Self::Resumed,
         Self::Described,
         Self::Data,
         Self::Have,
@@ -149,6 +161,8 @@ impl Kind {
             Self::ListPeers => 0x24,
             Self::ListFiles => 0x25,
             Self::Announce => 0x26,
+            Self::Recall => 0x27,
+            Self::Resume => 0x28,
             Self::Describe => 0x40,
             Self::Fetch => 0x41,
             Self::AskHave => 0x42,
@@ -164,6 +178,8 @@ impl Kind {
             Self::Peers => 0xa4,
             Self::Files => 0xa5,
             Self::Announced => 0xa6,
+            Self::Recalled => 0xa7,
+            Self::Resumed => 0xa8,
             Self::Described => 0xc0,
             Self::Data => 0xc1,
             Self::Have => 0xc2,

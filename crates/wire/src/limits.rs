@@ -89,6 +89,10 @@ pub const UNPUBLISH_NAMES_MAX: usize = 64;
 /// Most entries on one page of any list (BT-2.5-1); long names fill a page's bytes sooner.
 pub const PAGE_ENTRIES_MAX: usize = 64;
 
+/// Most digests on one page of an answer to [`Recall`](crate::messages::Recall), and what one
+/// [`Resume`](crate::messages::Resume) can choose from. JSON's fill a page's bytes sooner.
+pub const RECALL_DIGESTS_MAX: usize = 128;
+
 /// Most sources on one page of an answer to [`Locate`](crate::messages::Locate).
 pub const LOCATE_SOURCES_MAX: usize = 8;
 
@@ -120,6 +124,7 @@ const _: () = assert!(
         <= MESSAGE_PAYLOAD_BYTES_MAX
 );
 const _: () = assert!(ANNOUNCE_ROOTS_MAX * 67 + 12 <= MESSAGE_PAYLOAD_BYTES_MAX);
+const _: () = assert!(RECALL_DIGESTS_MAX * 8 + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);
 const _: () = assert!(2 * HAVE_BITMAP_BYTES_MAX + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);
 const _: () = assert!(MANIFEST_BYTES_MAX.is_multiple_of(PIECE_BYTES));
 const _: () = assert!(2 * SENTENCE_BYTES_MAX + 64 <= MESSAGE_PAYLOAD_BYTES_MAX);

@@ -8,12 +8,14 @@
 //! | `model` | who is online and shares what, and what the index must answer to frames that change it |
 //! | `answers` | what it must answer to frames that only ask |
 //! | `legacy_model` | what it must answer to the original's datagrams |
+//! | `recalled` | the same for what is resumed |
 //! | `pages` | all pages of an answer, as one |
 
 mod answers;
 mod legacy_model;
 mod model;
 mod pages;
+mod recalled;
 mod step;
 mod tables;
 
@@ -141,6 +143,7 @@ impl Pair {
         let first = || Arc::new(MemberName::new(tables::MEMBERS[0]).expect("a member name"));
         let member = Arc::clone(self.whose.entry(device).or_insert_with(first));
         let caller = Caller { member: &member, device, address: from };
+        let request = self.model.complete(&member, request);
         let expected = self.model.handle(self.elapsed, caller, &request);
         // A request whose answer was lost comes again, and gets the same answer (BT-2.2-3).
         for _ in 0..=u8::from(repeated) {

@@ -31,6 +31,8 @@ pub(super) enum Answer {
     Published(u32),
     Unpublished,
     Announced,
+    Recalled { publications: u32, digests: Vec<Hex64> },
+    Resumed { offered: u32, is_resumed: bool },
     Hits(Vec<Hit>),
     Sources { members: u32, sources: Vec<Source> },
     Members(Vec<PeerEntry>),
@@ -153,6 +155,8 @@ impl Model {
             Request::Publish(publish) => self.publish(from, &asker, publish),
             Request::Unpublish(unpublish) => self.unpublish(from, &asker, unpublish),
             Request::Announce(announce) => self.announce(from, announce),
+            Request::Recall(recall) => self.recall(&asker, recall),
+            Request::Resume(resume) => self.resume(from, &asker, resume),
             Request::Search(search) => self.search(&asker, search),
             Request::Locate(locate) => self.locate(&asker, locate),
             Request::ListPeers(list) => self.list_peers(&asker, list),
@@ -205,7 +209,7 @@ impl Model {
         Answer::Heartbeat(HeartbeatReply { boot_id: BOOT_ID, clock_ms, offered, digest })
     }
 
-    fn offered(&self, from: PublicKey) -> u32 {
+    pub(super) fn offered(&self, from: PublicKey) -> u32 {
         count(self.offers.get(&from).into_iter().flatten())
     }
 

@@ -1,6 +1,6 @@
 //! All pages of an answer, as one (BT-2.5).
 
-use bittrickle_wire::messages::{ListFiles, ListPeers, Locate, Reply, Request, Search};
+use bittrickle_wire::messages::{ListFiles, ListPeers, Locate, Recall, Reply, Request, Search};
 
 use super::model::Answer;
 
@@ -25,6 +25,15 @@ fn page(request: &Request, reply: Reply) -> (Answer, Option<Request>) {
         (Reply::Published(published), Request::Publish(_)) => (Answer::Published(published.offered), None),
         (Reply::Unpublished(_), Request::Unpublish(_)) => (Answer::Unpublished, None),
         (Reply::Announced(_), Request::Announce(_)) => (Answer::Announced, None),
+        (Reply::Recalled(recalled), Request::Recall(recall)) => {
+            let (publications, digests) = (recalled.publications, recalled.digests.into_vec());
+            let rank = recall.rank + u32::try_from(digests.len()).expect("a page is short");
+            let next = (!digests.is_empty()).then_some(Request::Recall(Recall { rank }));
+            (Answer::Recalled { publications, digests }, next)
+        }
+        (Reply::Resumed(resumed), Request::Resume(_)) => {
+            (Answer::Resumed { offered: resumed.offered, is_resumed: resumed.is_resumed }, None)
+        }
         (Reply::Found(found), Request::Search(search)) => {
             let next = |after| Request::Search(Search { after: Some(after), ..search.clone() });
             (Answer::Hits(found.hits.into_vec()), found.next.map(next))
@@ -55,6 +64,13 @@ fn append(answer: &mut Answer, page: Answer) {
         (Answer::Sources { members, sources }, Answer::Sources { members: again, sources: page }) => {
             assert_eq!(*members, again, "every page counts the same members");
             sources.extend(page);
+        }
+        (
+            Answer::Recalled { publications, digests },
+            Answer::Recalled { publications: again, digests: page },
+        ) => {
+            assert_eq!(*publications, again, "every page counts the same publications");
+            digests.extend(page);
         }
         (answer, page) => panic!("{page:?} follows {answer:?}"),
     }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use bittrickle_wire::legacy::{self, RequestKind};
 use bittrickle_wire::messages::{
     Announce, Filter, Heartbeat, HitCursor, ListFiles, ListPeers, Locate, Login, Logout, Offer, Publish,
-    Request, Search, SourceCursor, Unpublish,
+    Recall, Request, Resume, Search, SourceCursor, Unpublish,
 };
 use bittrickle_wire::seal::PublicKey;
-use bittrickle_wire::{Content, Encoding, FileName, List, MemberName, Query, Root, SourceAddress, Target};
+use bittrickle_wire::{
+    Content, Encoding, FileName, Hex64, List, MemberName, Query, Root, SourceAddress, Target,
+};
 
 use super::tables::{
     LEGACY_PORTS, QUERIES, USERNAMES, WAITS_MS, address, choose, content, extension, file_name, member,
@@ -122,6 +124,8 @@ impl Steps<'_> {
                 let target = Target::Root(choose(&roots(), self.byte()));
                 Request::Locate(self.locate(target))
             }
+            20 => Request::Recall(Recall { rank: self.byte().into() }),
+            21 => Request::Resume(self.resume()),
             22 => Request::Announce(self.announce()),
             _ => Request::Publish(self.publish()),
         }
@@ -190,6 +194,15 @@ impl Steps<'_> {
         let times = if what & 0x08 == 0 { 1 } else { 5 };
         let roots: Vec<Root> = chosen.flat_map(|root| vec![root; times]).collect();
         Announce { roots: List::new(roots).expect("at most 15") }
+    }
+
+    /// One to four from one of the first ranks on, every one or every second or third. The digest is completed later.
+    fn resume(&mut self) -> Resume {
+        let (rank, how_many) = (self.byte(), self.byte());
+        let (count, stride) = (1 + u32::from(how_many & 0x03), u32::from(how_many >> 4 & 0x03));
+        let chosen = (0..count).map(|nth| nth * stride).collect();
+        let missed = u64::from(how_many & 0xc0 == 0xc0);
+        Resume { rank: u32::from(rank >> 5), chosen, digest: Hex64(missed) }
     }
 
     fn locate(&mut self, target: Target) -> Locate {

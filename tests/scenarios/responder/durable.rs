@@ -193,7 +193,8 @@ fn while_publications_are_read_what_is_asked_about_them_has_to_wait_and_nothing_
     assert_eq!(refusal(&mut world, &mut alice, heartbeat()), None);
     for (name, request) in samples::requests() {
         world.wait(1_000);
-        let about = ["publish", "unpublish", "announce", "search", "locate", "list_files"];
+        let about =
+            ["publish", "unpublish", "announce", "recall", "resume", "search", "locate", "list_files"];
         let waits = about.iter().any(|about| name == *about || name.starts_with(&format!("{about}_")));
         // A logout is good, and so is what doesn't fit in the middle of a session.
         if waits {

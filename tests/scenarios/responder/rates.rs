@@ -3,7 +3,8 @@
 use bittrickle_server::sealing::{Limits, Rate};
 use bittrickle_tests::samples;
 use bittrickle_tests::socketless::{Device, Server, secret};
-use bittrickle_wire::messages::{ListFiles, ListPeers, Logout, RefusalCode, Request};
+use bittrickle_wire::Hex64;
+use bittrickle_wire::messages::{ListFiles, ListPeers, Logout, Recall, RefusalCode, Request, Resume};
 
 use super::{ALICE, BOB, heartbeat, is_refused, publish, refusal};
 
@@ -45,6 +46,10 @@ fn queries_are_answered_40_at_once_and_20_a_second() {
     assert_eq!(answered(&mut world, &mut device, 100, &queries[0]), 40, "and no more are saved up");
 }
 
+fn resume() -> Request {
+    Request::Resume(Resume { rank: 0, chosen: [0].into_iter().collect(), digest: Hex64(0) })
+}
+
 /// BT-5.3-3
 #[test]
 fn batches_are_taken_2000_at_once_and_200_a_second() {
@@ -52,7 +57,10 @@ fn batches_are_taken_2000_at_once_and_200_a_second() {
     let mut device = world.log_in("alice", 1, ALICE);
     let unpublish = samples::unpublish(vec![samples::name("a")]);
     assert_eq!(answered(&mut world, &mut device, 1_000, &publish("a")), 1_000);
-    assert_eq!(answered(&mut world, &mut device, 2_000, &unpublish), 1_000);
+    assert_eq!(answered(&mut world, &mut device, 300, &Request::Recall(Recall { rank: 0 })), 300);
+    assert_eq!(answered(&mut world, &mut device, 300, &resume()), 300);
+    assert_eq!(answered(&mut world, &mut device, 2_000, &unpublish), 400);
+    assert_eq!(answered(&mut world, &mut device, 100, &resume()), 0);
     assert_eq!(answered(&mut world, &mut device, 100, &publish("b")), 0);
     assert_eq!(world.responder.index.publication_count(), 0, "what is refused has changed nothing");
     assert_eq!(answered_in_10_s(&mut world, &mut device, &publish("b")), 2_000);

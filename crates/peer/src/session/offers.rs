@@ -29,6 +29,7 @@ impl Offers {
             }
             Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Search(_) => {}
             Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) | Request::Enrol(_) => {}
+            Request::Recall(_) | Request::Resume(_) => {}
         }
     }
 

@@ -189,6 +189,8 @@ impl Session {
             Reply::LoggedIn(_) | Reply::HeartbeatReply(_) | Reply::LoggedOut(_) | Reply::Published(_) => {}
             Reply::Unpublished(_)
             | Reply::Announced(_)
+            | Reply::Recalled(_)
+            | Reply::Resumed(_)
             | Reply::Found(_)
             | Reply::Located(_)
             | Reply::Peers(_) => {}

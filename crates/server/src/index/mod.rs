@@ -19,6 +19,7 @@ mod packed;
 mod posting;
 mod publications;
 mod pulse;
+mod recall;
 mod requests;
 mod search;
 mod sessions;

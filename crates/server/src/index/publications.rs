@@ -130,6 +130,16 @@ impl Publications {
         })
     }
 
+    /// One member's publications from the one on that so many of its others stand before, by number.
+    pub(super) fn of_member_from_rank(
+        &self,
+        member: &MemberName,
+        rank: u32,
+    ) -> impl Iterator<Item = (u32, &FileName, &Publication)> {
+        let first = self.by_member.get(member).and_then(|names| names.select(rank));
+        first.into_iter().flat_map(|first| self.of_member_from(member, first..))
+    }
+
     /// Publishes a name, or gives the member's publication its new content. `session` is the one that offers it from then
     /// on, if it is published by one. Forgets sessions that are over.
     pub(super) fn publish(
@@ -142,6 +152,19 @@ impl Publications {
     ) -> Published {
         let number = self.names.number(&name).unwrap_or_else(|| self.names.add(name));
         self.publish_under(number, member, content, session, is_open)
+    }
+
+    /// A session offers what its member has published last under the name with this number. Gives what it has offered under
+    /// it so far.
+    pub(super) fn resume(
+        &mut self,
+        number: u32,
+        member: &Arc<MemberName>,
+        session: SessionId,
+        is_open: impl Fn(SessionId) -> bool,
+    ) -> Option<Content> {
+        let content = self.publication(number, member)?.content();
+        self.publish_under(number, member, content, Some(session), is_open).before
     }
 
     /// Publishes a name that is not offered by anybody. If it is a new one, it isn't found by its parts until

@@ -19,7 +19,7 @@ use super::{Caller, Edit, HEARTBEAT, Index, OFFLINE_AFTER, Tickets};
 
 /// Who is asking, once it is known that they may.
 pub(super) struct Asker {
-    session: SessionId,
+    pub(super) session: SessionId,
     pub(super) member: Arc<MemberName>,
     pub(super) device: PublicKey,
     pub(super) encoding: Encoding,
@@ -46,6 +46,8 @@ impl Index {
             | Request::Publish(_)
             | Request::Unpublish(_)
             | Request::Announce(_)
+            | Request::Recall(_)
+            | Request::Resume(_)
             | Request::Search(_)
             | Request::Locate(_)
             | Request::ListPeers(_)
@@ -62,6 +64,8 @@ impl Index {
             Request::Publish(_)
             | Request::Unpublish(_)
             | Request::Announce(_)
+            | Request::Recall(_)
+            | Request::Resume(_)
             | Request::Search(_)
             | Request::Locate(_)
             | Request::ListFiles(_) => true,
@@ -101,6 +105,8 @@ impl Index {
                 return Err(Refused::new(RefusalCode::BUSY, sentence));
             }
             Request::Announce(announce) => self.announce(asker, announce),
+            Request::Recall(recall) => Reply::Recalled(self.recall(asker, &recall)),
+            Request::Resume(resume) => Reply::Resumed(self.resume(asker, &resume)),
             Request::Search(search) => Reply::Found(self.search(asker, &search)),
             Request::Locate(locate) => Reply::Located(self.locate(asker, &locate, tickets)),
             Request::ListPeers(list) => Reply::Peers(self.list_peers(asker, &list)),
@@ -299,7 +305,7 @@ impl Index {
 }
 
 /// What an offer adds to its session's digest (BT-2.4-3).
-fn digest_of(name: &FileName, content: Content) -> u64 {
+pub(super) fn digest_of(name: &FileName, content: Content) -> u64 {
     let Content { file_bytes, root, is_folder } = content;
     let file_bytes = file_bytes.unwrap_or(FileBytes::ZERO);
     offer_digest(&Offer { name: name.clone(), file_bytes, root, is_folder })

@@ -173,7 +173,7 @@ impl<C: Cipher> Responder<C> {
             Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) => {
                 self.table.slot_mut(index).expect(IS_THERE).queries.take(now_ms, limits.queries)
             }
-            Request::Publish(_) | Request::Unpublish(_) => {
+            Request::Publish(_) | Request::Unpublish(_) | Request::Recall(_) | Request::Resume(_) => {
                 self.table.slot_mut(index).expect(IS_THERE).batches.take(now_ms, limits.batches)
             }
             Request::Login(_)

@@ -14,7 +14,9 @@ mod login;
 mod logout;
 mod peers;
 mod publish;
+mod recall;
 mod refused;
+mod resume;
 mod search;
 mod unpublish;
 mod versions;
@@ -30,7 +32,9 @@ pub use login::{LoggedIn, Login};
 pub use logout::{LoggedOut, Logout};
 pub use peers::{ListPeers, PeerEntry, Peers};
 pub use publish::{Offer, Publish, Published};
+pub use recall::{Recall, Recalled};
 pub use refused::{RefusalCode, Refused};
+pub use resume::{Choice, Resume, Resumed};
 pub use search::{Filter, Found, Hit, HitCursor, Search};
 pub use unpublish::{Unpublish, Unpublished};
 pub use versions::Versions;
@@ -54,6 +58,10 @@ pub enum Request {
     Unpublish(Unpublish),
     /// BT-2.12
     Announce(Announce),
+    /// BT-2.13-1
+    Recall(Recall),
+    /// BT-2.13-3
+    Resume(Resume),
     /// BT-2.7
     Search(Search),
     /// BT-2.8
@@ -81,6 +89,10 @@ pub enum Reply {
     Unpublished(Unpublished),
     /// Answers [`Request::Announce`].
     Announced(Announced),
+    /// Answers [`Request::Recall`].
+    Recalled(Recalled),
+    /// Answers [`Request::Resume`].
+    Resumed(Resumed),
     /// Answers [`Request::Search`].
     Found(Found),
     /// Answers [`Request::Locate`].
@@ -105,6 +117,8 @@ impl Request {
             Self::Publish(_) => Kind::Publish,
             Self::Unpublish(_) => Kind::Unpublish,
             Self::Announce(_) => Kind::Announce,
+            Self::Recall(_) => Kind::Recall,
+            Self::Resume(_) => Kind::Resume,
             Self::Search(_) => Kind::Search,
             Self::Locate(_) => Kind::Locate,
             Self::ListPeers(_) => Kind::ListPeers,
@@ -125,6 +139,8 @@ impl Reply {
             Self::Published(_) => Kind::Published,
             Self::Unpublished(_) => Kind::Unpublished,
             Self::Announced(_) => Kind::Announced,
+            Self::Recalled(_) => Kind::Recalled,
+            Self::Resumed(_) => Kind::Resumed,
             Self::Found(_) => Kind::Found,
             Self::Located(_) => Kind::Located,
             Self::Peers(_) => Kind::Peers,
