@@ -15,7 +15,7 @@ one before is so old. The commands:
     fetch NAME           into DIR; `fetch root:DIGITS NAME` where the name is listed with several contents
     peers, files, heartbeat, logout
 
-To be read beside the specification: values.py and codec.py (parts 1 and 2), index.py and peer.py (part 2), content.py,
+To be read beside the specification: values.py and codec.py (parts 1 and 2), index.py, peer.py and recall.py (part 2), content.py,
 shares.py and file_server.py (part 3 and, for `GET`, part 4: who provides), download.py, part.py and transfer.py (the
 same: who fetches), identity.py, seal.py, stream.py and tickets.py (part 6), noise.py and primitives.py (the documents
 that part 6 builds on).

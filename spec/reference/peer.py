@@ -19,6 +19,7 @@ from file_server import FileServer
 from identity import State
 from index import Index
 from part import check_is_free
+from recall import resume_known
 from seal import DatagramSession
 from shares import Published, Share, StillChanging
 from tickets import MOST_MILLISECONDS, TicketGate, ticket_key
@@ -136,7 +137,8 @@ class Peer:
 
     def publish_again(self) -> None:
         self.changes += 1
-        for batch in self.batches():
+        known = resume_known(self.index, {name: offer_digest(name, share) for name, share in self.offers.items()})
+        for batch in self.batches(known):
             try:
                 self.index.ask("Publish", files=batch)
             except Refusal as refusal:
@@ -149,10 +151,12 @@ class Peer:
         if self.downloads:
             self.announce()  # BT-2.12-1
 
-    def batches(self) -> Iterator[list[dict]]:
-        """What is offered, in requests that fit a datagram (BT-2.1-5)."""
+    def batches(self, known: set[str]) -> Iterator[list[dict]]:
+        """What is offered, and not known to be, in requests that fit a datagram (BT-2.1-5)."""
         batch: list[dict] = []
         for name, share in list(self.offers.items()):
+            if name in known:
+                continue
             try:
                 codec.encode_payload("Publish", self.index.encoding, {"files": batch + [offer(name, share)]})
             except codec.Malformed:  # one more is too many
@@ -328,9 +332,11 @@ def offer(name: str, share: Published) -> dict:
 
 def digest(offers: dict[str, Published]) -> str:
     """BT-2.4-3."""
-    total = 0
-    for name, share in offers.items():
-        is_folder = bytes((share.manifest is not None,))
-        hashed = name.encode("utf-8") + b"\0" + share.layout.file_bytes.to_bytes(8, "big") + is_folder + share.root
-        total += int.from_bytes(hashlib.sha256(hashed).digest()[:8], "big")
+    total = sum(offer_digest(name, share) for name, share in offers.items())
     return f"{total % (1 << 64):016x}"
+
+
+def offer_digest(name: str, share: Published) -> int:
+    is_folder = bytes((share.manifest is not None,))
+    hashed = name.encode("utf-8") + b"\0" + share.layout.file_bytes.to_bytes(8, "big") + is_folder + share.root
+    return int.from_bytes(hashlib.sha256(hashed).digest()[:8], "big")

@@ -471,12 +471,18 @@ fn a_client_written_from_the_specification_survives_a_restart_of_the_server() {
         let name = format!("kept.{encoding}");
         theirs.write(&name, &content());
         theirs.ask(&format!("publish {name}"));
+        // So many that it recalls and resumes them (BT-2.13-5).
+        for number in 0..70 {
+            let name = format!("{number} {encoding}");
+            theirs.write(&name, name.as_bytes());
+            theirs.ask(&format!("publish {name}"));
+        }
 
         server.kill_and_restart();
         wait_until("it has published again", || {
             let files = theirs.ask("files");
-            let is_offered = |file: &Value| file["name"] == name.as_str() && file["sources"] == 1;
-            files.as_array().is_some_and(|files| files.iter().any(is_offered))
+            let offered = files.as_array().unwrap().iter().filter(|file| file["sources"] == 1);
+            offered.count() == 71
         });
 
         let mut ours = Peer::start(&programs(), &server, "bob", "builder", &[]);

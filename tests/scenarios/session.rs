@@ -1,5 +1,7 @@
 //! The peer's session, with invented time: resending, heartbeats, returning.
 
+mod recall;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

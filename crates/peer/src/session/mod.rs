@@ -13,8 +13,11 @@
 //! ```
 #![deny(clippy::disallowed_methods)]
 
+mod offering;
 mod offers;
+mod recall;
 mod replies;
+mod republish;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -25,6 +28,7 @@ use bittrickle_wire::{BadFrame, Encoding, Frame, Hex64, Message, Received};
 use crate::channel::ChannelError;
 use crate::resend::{Jitter, Resend};
 use offers::Offers;
+use republish::Republish;
 
 /// Names a request that somebody waits for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -106,8 +110,10 @@ pub struct Session {
     /// Calls that wait for the session to be there again.
     waiting: VecDeque<(CallId, Request)>,
     offers: Offers,
-    /// Batches of offers that are still to be sent.
-    republish: VecDeque<Request>,
+    /// Calls that end when everything is on offer.
+    offering: Vec<CallId>,
+    /// What is still to be sent so that the index knows all offers.
+    republish: Republish,
     /// Whether anything but heartbeats went on since the last heartbeat was sent: then its digest says nothing.
     disturbed: bool,
     /// Whether the user is to be told once everything is published again.
@@ -152,9 +158,6 @@ struct Heartbeats {
     silent: bool,
 }
 
-/// Batches of offers that are under way at once when everything is published again.
-const REPUBLISH_WINDOW: usize = 8;
-
 impl Session {
     /// A session that will log in once there is a channel: then [`Session::begin`] is called. `seed` spreads the moments
     /// of sending; it need not be secret.
@@ -179,7 +182,8 @@ impl Session {
             pending: BTreeMap::new(),
             waiting: VecDeque::new(),
             offers: Offers::default(),
-            republish: VecDeque::new(),
+            offering: Vec::new(),
+            republish: Republish::default(),
             disturbed: true,
             announce_return: false,
             heartbeats,
@@ -202,14 +206,19 @@ impl Session {
 
     /// Asks the index something. The answer comes as [`Output::Finished`].
     pub fn call(&mut self, now: Instant, request: Request) -> CallId {
-        let call = CallId(self.next_call);
-        self.next_call += 1;
+        let call = self.number_call();
         self.offers.note(&request);
         match self.phase {
             Phase::Online => self.send(now, Purpose::Call(call), request),
             Phase::Starting | Phase::Returning => self.waiting.push_back((call, request)),
             Phase::Closed => self.finish(call, Err(CallError::Closed)),
         }
+        call
+    }
+
+    fn number_call(&mut self) -> CallId {
+        let call = CallId(self.next_call);
+        self.next_call += 1;
         call
     }
 
@@ -330,8 +339,13 @@ impl Session {
             }
             Purpose::Login => self.wait_for_index(&error),
             Purpose::Logout if self.phase == Phase::Returning => self.log_in(now),
+            Purpose::Republish if matches!(pending.request, Request::Recall(_) | Request::Resume(_)) => {
+                self.republish.failed(&pending.request);
+                self.send_republish(now);
+            }
             // The next heartbeat, or the next handshake, finds out.
-            Purpose::Renewal | Purpose::Logout | Purpose::Republish => {}
+            Purpose::Republish => self.fail_offering(&error),
+            Purpose::Renewal | Purpose::Logout => {}
         }
     }
 
@@ -339,6 +353,7 @@ impl Session {
     /// tries again.
     fn wait_for_index(&mut self, error: &CallError) {
         self.phase = Phase::Online;
+        self.fail_offering(error);
         for (call, request) in std::mem::take(&mut self.waiting) {
             self.forget_refused(&request);
             self.finish(call, Err(error.clone()));
@@ -357,6 +372,7 @@ impl Session {
 
     fn close(&mut self, error: &CallError, event: Event) {
         self.phase = Phase::Closed;
+        self.fail_offering(error);
         let pending =
             std::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending.purpose {
                 Purpose::Call(call) => Some(call),

@@ -1,10 +1,9 @@
 //! What this peer offers: the index is told again when it has forgotten.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use bittrickle_wire::FileName;
 use bittrickle_wire::messages::{Announce, Offer, Publish, Request, Unpublish, offer_digest};
-use bittrickle_wire::page::PageBuilder;
-use bittrickle_wire::{Encoding, FileName};
 
 /// What is on offer, and its digest (BT-2.4-3); and what is announced.
 #[derive(Debug, Default)]
@@ -29,11 +28,12 @@ impl Offers {
             }
             Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Search(_) => {}
             Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) | Request::Enrol(_) => {}
+            // Said by the session itself alone, of what is on offer already.
             Request::Recall(_) | Request::Resume(_) => {}
         }
     }
 
-    fn add(&mut self, offer: &Offer) {
+    pub(super) fn add(&mut self, offer: &Offer) {
         self.forget(&offer.name);
         self.digest = self.digest.wrapping_add(offer_digest(offer));
         self.by_name.insert(offer.name.clone(), offer.clone());
@@ -45,20 +45,23 @@ impl Offers {
         }
     }
 
-    /// What the index has to be told again when it has forgotten everything: requests that fit a datagram each.
-    pub(super) fn requests(&self, encoding: Encoding) -> VecDeque<Request> {
-        let mut requests: VecDeque<_> = self.announce.iter().cloned().map(Request::Announce).collect();
-        let mut batch = PageBuilder::new(encoding);
-        for offer in self.by_name.values() {
-            if let Err(offer) = batch.push(offer.clone()) {
-                let full = std::mem::replace(&mut batch, PageBuilder::new(encoding));
-                requests.push_back(Request::Publish(Publish { files: full.finish() }));
-                batch.push(offer).expect("an empty batch takes any offer");
-            }
-        }
-        if !batch.is_empty() {
-            requests.push_back(Request::Publish(Publish { files: batch.finish() }));
-        }
-        requests
+    /// What is on offer under a name.
+    pub(super) fn find(&self, name: &FileName) -> Option<&Offer> {
+        self.by_name.get(name)
+    }
+
+    /// How many files are on offer.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.by_name.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What is on offer, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Offer> {
+        self.by_name.values()
+    }
+
+    /// What is announced, if anything.
+    pub(super) fn announcement(&self) -> Option<Request> {
+        self.announce.clone().map(Request::Announce)
     }
 }

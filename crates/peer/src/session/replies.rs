@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use bittrickle_wire::Hex64;
 use bittrickle_wire::messages::{LoggedIn, Logout, Publish, RefusalCode, Refused, Reply, Request};
 
-use super::{CallError, Event, Output, Pending, Phase, Purpose, REPUBLISH_WINDOW, Rhythm, Session};
+use super::republish::Republish;
+use super::{CallError, Event, Output, Pending, Phase, Purpose, Rhythm, Session};
 
 impl Session {
     pub(super) fn fail_pending(&mut self, now: Instant, request_id: u32, why: &str) {
@@ -19,18 +20,21 @@ impl Session {
             self.heartbeats.request_id = None;
             self.receive_heartbeat_reply(now, &reply);
         } else if let Some(pending) = self.pending.remove(&request_id) {
-            if is_refused(&reply, RefusalCode::TOO_FAST) {
-                self.put_off(now, request_id, pending);
-            } else if pending.purpose == Purpose::Republish && is_refused(&reply, RefusalCode::BUSY) {
-                self.wait_until_possible(now, request_id, pending);
-            } else {
-                self.receive_answer(now, pending, reply);
+            match reply {
+                Reply::Refused(refused) if refused.code == RefusalCode::TOO_FAST => {
+                    self.put_off(now, request_id, pending);
+                }
+                Reply::Refused(busy) if busy.code == RefusalCode::BUSY && is_published_again(&pending) => {
+                    self.wait_until_possible(now, request_id, pending, busy);
+                }
+                reply => self.receive_answer(now, pending, reply),
             }
         } else {
             return;
         }
         self.heartbeats.heard = now;
-        let settled = self.phase == Phase::Online && !self.is_republishing();
+        self.finish_offering();
+        let settled = self.phase == Phase::Online && self.republishing() == 0;
         if settled
             && (std::mem::take(&mut self.heartbeats.silent) | std::mem::take(&mut self.announce_return))
         {
@@ -47,14 +51,11 @@ impl Session {
         }
     }
 
-    /// What was on offer stays so: it is published again as soon as the index can keep it.
-    fn wait_until_possible(&mut self, now: Instant, request_id: u32, mut pending: Pending) {
+    /// What was on offer stays so: it is published again as soon as the index can keep it. Nobody is kept waiting for that.
+    fn wait_until_possible(&mut self, now: Instant, request_id: u32, mut pending: Pending, busy: Refused) {
         pending.resend.wait_until_possible(now, &mut self.jitter);
         self.pending.insert(request_id, pending);
-    }
-
-    fn is_republishing(&self) -> bool {
-        self.pending.values().any(|pending| pending.purpose == Purpose::Republish)
+        self.fail_offering(&CallError::Refused(busy));
     }
 
     fn receive_answer(&mut self, now: Instant, pending: Pending, reply: Reply) {
@@ -93,10 +94,14 @@ impl Session {
                 self.return_to_index(now);
             }
             (Purpose::Republish, Reply::Refused(refused)) => {
+                self.republish.failed(&pending.request);
                 self.drop_refused(&pending.request, CallError::Refused(refused));
                 self.send_republish(now);
             }
-            (Purpose::Republish, _) => self.send_republish(now),
+            (Purpose::Republish, reply) => {
+                self.republish.answered(&pending.request, &reply, &self.offers);
+                self.send_republish(now);
+            }
             (Purpose::Login | Purpose::Renewal | Purpose::Logout | Purpose::Call(_), reply) => {
                 let why = format!("{:?} answers {:?}", reply.kind(), pending.request.kind());
                 self.give_up(now, &pending, CallError::BadAnswer(why));
@@ -126,10 +131,10 @@ impl Session {
             self.event(Event::LoggedIn);
         }
         self.phase = Phase::Online;
-        self.republish = self.offers.requests(self.encoding);
-        for _ in 0..REPUBLISH_WINDOW {
-            self.send_republish(now);
-        }
+        // What was under way is said anew.
+        self.pending.retain(|_, pending| pending.purpose != Purpose::Republish);
+        self.republish = Republish::everything(&self.offers, self.encoding);
+        self.send_republish(now);
         for (call, request) in std::mem::take(&mut self.waiting) {
             self.send(now, Purpose::Call(call), request);
         }
@@ -154,12 +159,6 @@ impl Session {
             Phase::Starting => self.close(&error.clone(), Event::LoginFailed(error)),
             _ if refused.code == RefusalCode::LIMIT_REACHED => self.wait_for_index(&error),
             _ => self.close(&error, Event::Ended(refused)),
-        }
-    }
-
-    fn send_republish(&mut self, now: Instant) {
-        if let Some(request) = self.republish.pop_front() {
-            self.send(now, Purpose::Republish, request);
         }
     }
 
@@ -199,6 +198,6 @@ impl Session {
     }
 }
 
-fn is_refused(reply: &Reply, code: RefusalCode) -> bool {
-    matches!(reply, Reply::Refused(refused) if refused.code == code)
+fn is_published_again(pending: &Pending) -> bool {
+    pending.purpose == Purpose::Republish && matches!(pending.request, Request::Publish(_))
 }
