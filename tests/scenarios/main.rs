@@ -21,6 +21,7 @@ mod legacy_exchanges;
 mod legacy_rules;
 mod members;
 mod purity;
+mod recalling;
 mod reference_client;
 mod responder;
 mod seal;

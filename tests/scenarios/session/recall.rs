@@ -311,6 +311,17 @@ fn of_many_files_what_is_refused_is_told_and_what_has_no_answer_is_offered_later
     assert_eq!(world.finished.len(), 1);
     assert!(world.events.iter().any(|event| matches!(event, Event::NotOffered(..))), "{:?}", world.events);
 
+    // Nobody is kept waiting for a disk, and nothing is forgotten.
+    let mut world = World::new();
+    world.settle();
+    world.index.refuse_changes(true);
+    world.session.offer(world.now, &files);
+    world.settle();
+    assert!(matches!(&world.finished[..], [Err(CallError::Refused(_))]), "{:?}", world.finished);
+    world.index.refuse_changes(false);
+    world.run(Duration::from_secs(10));
+    world.check_offers(&files);
+
     let mut world = World::new();
     world.settle();
     world.connected = false;

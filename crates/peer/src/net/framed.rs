@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::limits::DATAGRAM_BYTES_MAX;
-use bittrickle_wire::messages::{Login, Reply, Request};
+use bittrickle_wire::messages::{Login, Offer, Reply, Request};
 use bittrickle_wire::seal::{PublicKey, SecretKey};
 use bittrickle_wire::{Encoding, TransferPort};
 use bytes::BytesMut;
@@ -40,7 +40,14 @@ pub struct Identity {
     pub admission: Arc<Mutex<Admission>>,
 }
 
-type Call = (Request, oneshot::Sender<Result<Reply, CallError>>);
+type Call = (Asked, oneshot::Sender<Result<Reply, CallError>>);
+
+/// What is asked of the session.
+enum Asked {
+    Request(Request),
+    /// To offer many files.
+    Offers(Vec<Offer>),
+}
 
 /// Calls that may wait for the driver.
 const CALLS_MAX: usize = 64;
@@ -105,8 +112,21 @@ impl FramedIndex {
     /// # Errors
     /// The index refuses or doesn't answer, or the session is over.
     pub async fn call(&self, request: Request) -> Result<Reply, CallError> {
+        self.ask(Asked::Request(request)).await
+    }
+
+    /// Offers many files, of which the index may know most, and waits until they are on offer. What the index refuses is
+    /// told as an event.
+    ///
+    /// # Errors
+    /// The index doesn't answer, or the session is over.
+    pub async fn offer(&self, offers: Vec<Offer>) -> Result<Reply, CallError> {
+        self.ask(Asked::Offers(offers)).await
+    }
+
+    async fn ask(&self, asked: Asked) -> Result<Reply, CallError> {
         let (answer, answered) = oneshot::channel();
-        self.calls.send((request, answer)).await.map_err(|_| CallError::Closed)?;
+        self.calls.send((asked, answer)).await.map_err(|_| CallError::Closed)?;
         answered.await.unwrap_or(Err(CallError::Closed))
     }
 
@@ -138,8 +158,12 @@ impl Driver {
             let wake = self.next_wake();
             tokio::select! {
                 call = calls.recv() => match call {
-                    Some((request, answer)) => {
-                        let id = self.session.call(Instant::now(), request);
+                    Some((asked, answer)) => {
+                        let now = Instant::now();
+                        let id = match asked {
+                            Asked::Request(request) => self.session.call(now, request),
+                            Asked::Offers(offers) => self.session.offer(now, &offers),
+                        };
                         self.waiting.insert(id, answer);
                     }
                     None => return self.leave(&mut buffer).await,

@@ -99,6 +99,22 @@ impl Index {
         }
     }
 
+    /// Publishes many files. What the index refuses of them, the session tells as an event.
+    ///
+    /// # Errors
+    /// The index doesn't answer; one in the original's format refuses.
+    pub async fn publish_many(&self, offers: Vec<Offer>) -> Result<(), IndexError> {
+        match self {
+            Self::Framed(index) => Ok(index.offer(offers).await.map(drop)?),
+            Self::Legacy(index) => {
+                for offer in offers {
+                    index.publish(offer.name.as_str()).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Says of which contents others may have pieces from us, beside those that are published. The original's format has no
     /// such word.
     ///

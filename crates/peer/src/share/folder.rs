@@ -81,6 +81,21 @@ impl Folder {
         Ok(Self { dir, sync: File::open(path)?, file_mode: file_mode & 0o666 })
     }
 
+    /// The files that can be shared from it, by name: those that have an acceptable name.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn file_names(&self) -> io::Result<Vec<FileName>> {
+        let mut names = Vec::new();
+        for entry in self.dir.entries()? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().and_then(|name| FileName::new(name).ok());
+            names.extend(name.filter(|_| entry.file_type().is_ok_and(|file_type| file_type.is_file())));
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// Opens a file to send it.
     ///
     /// # Errors

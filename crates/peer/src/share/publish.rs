@@ -84,6 +84,26 @@ impl Publisher {
         Ok(Prepared::Hashing(self.holding(name, identity, None)?))
     }
 
+    /// Looks at a file and hashes it if it hasn't been, however long that takes.
+    ///
+    /// # Errors
+    /// It isn't there, isn't a file, can't be read, keeps changing, or `stop` was set.
+    pub fn prepare_whole(&self, name: &FileName, stop: &AtomicBool) -> Result<Arc<Holding>, PublishError> {
+        match self.prepare(name, stop)? {
+            Prepared::Hashed(holding) => Ok(holding),
+            Prepared::Hashing(_) => self.hash(name, &AtomicU64::new(0), stop),
+            Prepared::Folder => Err(FolderError::NotAFile.into()),
+        }
+    }
+
+    /// The files of the folder, by name.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub fn file_names(&self) -> Result<Vec<FileName>, PublishError> {
+        Ok(self.folder.file_names().map_err(FolderError::Io)?)
+    }
+
     /// Hashes a file, once more if it changes meanwhile. `progress` grows with the bytes that are hashed.
     ///
     /// # Errors

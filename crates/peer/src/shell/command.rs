@@ -15,6 +15,8 @@ pub enum Command {
     Files,
     /// Publish a file.
     Publish(String),
+    /// Publish every file.
+    PublishAll,
     /// Unpublish a file.
     Unpublish(String),
     /// Search by a part of the name, and more.
@@ -55,7 +57,7 @@ pub const COMMANDS: [(&str, &str, &str, &str); 9] = [
     ("get", "", "NAME", "fetch a file or folder: NAME, NAME@MEMBER, or its hash's first digits"),
     ("lap", "peers", "", "list the members who are online"),
     ("lpf", "files", "", "list the files that you have published"),
-    ("pub", "share", "NAME", "publish a file or folder of your folder"),
+    ("pub", "share", "NAME", "publish a file or folder of your folder; `pub *` all its files"),
     ("unp", "unshare", "NAME", "take a published file back"),
     ("sch", "search", "TEXT", "find by parts of the name; also ext:iso min:1M max:4G by:MEMBER online:yes"),
     ("status", "", "", "show the server, this device, and whether the session is sealed"),
@@ -79,6 +81,8 @@ impl Command {
             "get" => Self::Get(name("get")?),
             "lap" | "peers" => Self::Peers,
             "lpf" | "files" => Self::Files,
+            // No file has this name (BT-2.1-3).
+            "pub" | "share" if rest == "*" => Self::PublishAll,
             "pub" | "share" => Self::Publish(name("pub")?),
             "unp" | "unshare" => Self::Unpublish(name("unp")?),
             "sch" | "search" => Self::Search(SearchQuery::parse(rest)?),
@@ -143,6 +147,8 @@ mod tests {
         let x = SearchQuery { text: "x".into(), filter: Filter::default() };
         assert_eq!(Command::parse("search x"), Ok(Some(Command::Search(x))));
         assert_eq!(Command::parse(" "), Ok(None));
+        assert_eq!(Command::parse("pub * "), Ok(Some(Command::PublishAll)));
+        assert_eq!(Command::parse("pub *a"), Ok(Some(Command::Publish("*a".into()))));
     }
 
     #[test]

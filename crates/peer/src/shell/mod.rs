@@ -4,6 +4,7 @@ mod background;
 mod command;
 mod input;
 mod output;
+mod publish_all;
 mod publishing;
 mod show_get;
 mod status;
@@ -133,6 +134,7 @@ impl Shell {
     async fn execute(&mut self, command: Command, input: &mut Input) -> Result<(), ShellEnd> {
         let told = match command {
             Command::Get(label) => return self.get(&label, input).await,
+            Command::PublishAll => return self.publish_all(input).await,
             Command::Publish(label) => return self.publish(&label, input).await,
             Command::Quit => return Err(ShellEnd::Left),
             Command::Unpublish(label) => self.unpublish(&label).await,

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bittrickle_wire::FileName;
 use tokio::sync::mpsc;
 
-use crate::share::{HashedTree, Prepared, PublishError, Publisher};
+use crate::share::{HashedTree, Holding, Prepared, PublishError, Publisher};
 
 /// What is being hashed.
 #[derive(Debug)]
@@ -26,6 +27,18 @@ pub(super) struct Hashed {
     stop: Arc<AtomicBool>,
 }
 
+/// A file of many that are to be published.
+#[derive(Debug)]
+pub(super) struct PreparedFile {
+    /// `None` where the folder itself can't be read.
+    pub(super) name: Option<FileName>,
+    pub(super) result: Result<Arc<Holding>, PublishError>,
+}
+
+/// When so much time has passed, the index is told what is ready: long enough that a hundred thousand files that have been
+/// hashed before are told all together.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
 impl Publishing {
     pub(super) fn new(publisher: Publisher) -> Self {
         let (done, hashed) = mpsc::unbounded_channel();
@@ -38,6 +51,15 @@ impl Publishing {
         let preparing =
             tokio::task::spawn_blocking(move || publisher.prepare(&name, &AtomicBool::new(false)));
         preparing.await.expect("preparing doesn't panic")
+    }
+
+    /// Looks at every file of the folder, one after the other, and hashes those that haven't been. What comes out is as much
+    /// as there is every few seconds.
+    pub(super) fn prepare_all(&self) -> mpsc::Receiver<Vec<PreparedFile>> {
+        let (sender, prepared) = mpsc::channel(1);
+        let publisher = Arc::clone(&self.publisher);
+        tokio::task::spawn_blocking(move || prepare_all(&publisher, &sender));
+        prepared
     }
 
     /// Hashes a file, or what is in a folder, beside whatever else goes on. What was being hashed under this name is not
@@ -81,6 +103,27 @@ impl Publishing {
             }
         }
     }
+}
+
+fn prepare_all(publisher: &Publisher, sender: &mpsc::Sender<Vec<PreparedFile>>) {
+    let stop = AtomicBool::new(false);
+    let (names, mut ready) = match publisher.file_names() {
+        Ok(names) => (names, Vec::new()),
+        Err(error) => (Vec::new(), vec![PreparedFile { name: None, result: Err(error) }]),
+    };
+    let mut since = Instant::now();
+    for name in names {
+        let result = publisher.prepare_whole(&name, &stop);
+        ready.push(PreparedFile { name: Some(name), result });
+        if since.elapsed() >= TOLD_EVERY {
+            // The shell may have gone.
+            if sender.blocking_send(std::mem::take(&mut ready)).is_err() {
+                return;
+            }
+            since = Instant::now();
+        }
+    }
+    let _ = sender.blocking_send(ready);
 }
 
 impl Drop for Publishing {
