@@ -190,6 +190,24 @@ fn heartbeats_go_out_every_two_seconds_give_or_take_a_tenth() {
     assert_eq!(world.index.session_count(), 1, "never offline");
 }
 
+/// BT-2.4-1: three heartbeats in a row that get lost would end a session.
+#[test]
+fn a_heartbeat_without_an_answer_is_followed_by_one_more_before_the_next() {
+    let mut world = World::new();
+    world.settle();
+    world.connected = false;
+    world.sent.clear();
+    world.run(Duration::from_secs(20));
+    let beats: Vec<f64> = world.sent.iter().map(|(at, _)| (*at - world.sent[0].0).as_secs_f64()).collect();
+    assert!((16..=24).contains(&beats.len()), "{beats:?}");
+    for pair in beats.chunks_exact(2) {
+        assert!((0.375..=0.625).contains(&(pair[1] - pair[0])), "{beats:?}");
+    }
+    for pair in beats.chunks_exact(2).collect::<Vec<_>>().windows(2) {
+        assert!((1.8..=2.2).contains(&(pair[1][0] - pair[0][0])), "{beats:?}");
+    }
+}
+
 /// BT-2.4-2: after a restart of the index everything is back, by itself.
 #[test]
 fn an_index_that_has_forgotten_everything_is_told_again() {

@@ -147,12 +147,17 @@ enum Purpose {
     Call(CallId),
 }
 
+/// How long the answer to a heartbeat is waited for before another one is sent (BT-2.4-1).
+const HEARTBEAT_REPEAT: Duration = Duration::from_millis(500);
+
 /// Heartbeats: when the next is due, and how long the index has been silent.
 #[derive(Debug)]
 struct Heartbeats {
     heartbeat: Duration,
     offline_after: Duration,
+    /// When the next one is due, and when it is by the rhythm: one that gets no answer is followed by another one before.
     next: Instant,
+    next_in_rhythm: Instant,
     request_id: Option<u32>,
     heard: Instant,
     silent: bool,
@@ -167,6 +172,7 @@ impl Session {
             heartbeat: Duration::from_secs(2),
             offline_after: Duration::from_secs(7),
             next: now,
+            next_in_rhythm: now,
             request_id: None,
             heard: now,
             silent: false,
@@ -360,12 +366,25 @@ impl Session {
         }
     }
 
+    /// The next heartbeat is due when the index wants it.
+    fn keep_rhythm(&mut self, now: Instant) {
+        self.heartbeats.next_in_rhythm = now + self.jitter.tenth(self.heartbeats.heartbeat);
+        self.heartbeats.next = self.heartbeats.next_in_rhythm;
+    }
+
     fn beat(&mut self, now: Instant) {
         if !self.heartbeats.silent && now >= self.heartbeats.heard + self.heartbeats.offline_after {
             self.heartbeats.silent = true;
             self.event(Event::Silent);
         }
-        self.heartbeats.next = now + self.jitter.tenth(self.heartbeats.heartbeat);
+        if self.heartbeats.next_in_rhythm <= now {
+            self.keep_rhythm(now);
+            // Three that are lost in a row would be a silence that ends the session, and with many peers some always are.
+            let repeat = now + self.jitter.quarter(HEARTBEAT_REPEAT);
+            self.heartbeats.next = repeat.min(self.heartbeats.next_in_rhythm);
+        } else {
+            self.heartbeats.next = self.heartbeats.next_in_rhythm;
+        }
         self.disturbed = !self.pending.is_empty();
         self.heartbeats.request_id = Some(self.push_frame(Request::Heartbeat(Heartbeat {})));
     }

@@ -18,6 +18,7 @@ impl Session {
     pub(super) fn receive_reply(&mut self, now: Instant, request_id: u32, reply: Reply) {
         if self.heartbeats.request_id == Some(request_id) {
             self.heartbeats.request_id = None;
+            self.heartbeats.next = self.heartbeats.next_in_rhythm;
             self.receive_heartbeat_reply(now, &reply);
         } else if let Some(pending) = self.pending.remove(&request_id) {
             match reply {
@@ -126,7 +127,7 @@ impl Session {
     fn logged_in(&mut self, now: Instant, logged_in: &LoggedIn) {
         self.boot_id = Some(logged_in.boot_id);
         self.take_rhythm(logged_in);
-        self.heartbeats.next = now + self.jitter.tenth(self.heartbeats.heartbeat);
+        self.keep_rhythm(now);
         if self.phase == Phase::Starting {
             self.event(Event::LoggedIn);
         }
