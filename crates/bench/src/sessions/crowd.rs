@@ -2,6 +2,7 @@
 //!
 //! The thread never waits for an answer: nobody has to wake it up, which would be charged to the server.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -30,10 +31,15 @@ pub(super) struct Crowd {
     /// How long the thread sleeps when nothing has come.
     step: Duration,
     loss: Loss,
+    /// Heartbeats of whose answers it is looked at a time whether they have come: by whom, in which round.
+    repeats: VecDeque<(Instant, usize, u32)>,
     /// What has come of the heartbeats so far.
     pub(super) tally: Tally,
     datagram: BytesMut,
 }
+
+/// How long the answer to a heartbeat is waited for before another one is sent (BT-2.4-1).
+const REPEAT: Duration = Duration::from_millis(500);
 
 /// How often is looked for what must be sent again.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -58,6 +64,7 @@ impl Crowd {
             interval,
             step,
             loss: Loss::new(0),
+            repeats: VecDeque::new(),
             tally: Tally::default(),
             datagram: BytesMut::new(),
         })
@@ -123,6 +130,7 @@ impl Crowd {
                 look_at = now + LOOK_EVERY;
             }
             self.say_heartbeats(now)?;
+            self.repeat_heartbeats(now)?;
             let received = self.receive_all(now)?;
             while let Some(due) = self.arrivals.admit(now) {
                 self.say(due)?;
@@ -158,17 +166,37 @@ impl Crowd {
                 continue;
             };
             self.tally.unanswered += u64::from(device.waits());
-            if self.loss.strikes() {
-                device.lose_heartbeat();
-                self.tally.lost_heartbeats += 1;
-            } else {
-                self.sockets.address(number);
-                device.say_heartbeat(round, self.sockets.outbound.bytes())?;
-                self.sockets.outbound.end(None);
-                self.tally.sent += 1;
+            self.say_heartbeat(number, round)?;
+            self.repeats.push_back((now + REPEAT, number, round));
+        }
+        self.sockets.flush();
+        Ok(())
+    }
+
+    /// Those that have no answer, lost or not, are followed by one more (BT-2.4-1).
+    fn repeat_heartbeats(&mut self, now: Instant) -> Result<(), SessionsError> {
+        while self.repeats.front().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, number, round)) = self.repeats.pop_front() else { break };
+            if self.devices[number].as_ref().is_some_and(|device| device.beats() && device.misses_answer()) {
+                self.tally.repeated += 1;
+                self.say_heartbeat(number, round)?;
             }
         }
         self.sockets.flush();
+        Ok(())
+    }
+
+    fn say_heartbeat(&mut self, number: usize, round: u32) -> Result<(), SessionsError> {
+        let Some(device) = self.devices[number].as_mut() else { return Ok(()) };
+        if self.loss.strikes() {
+            device.lose_heartbeat();
+            self.tally.lost_heartbeats += 1;
+        } else {
+            self.sockets.address(number);
+            device.say_heartbeat(round, self.sockets.outbound.bytes())?;
+            self.sockets.outbound.end(None);
+            self.tally.sent += 1;
+        }
         Ok(())
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Device {
     stage: Stage,
     /// The request id of its latest heartbeat, while that has no answer.
     open: Option<u32>,
+    /// Whether it has heard nothing since, as far as it knows: of what was lost it doesn't.
+    misses_answer: bool,
     /// Heartbeats of its that were lost in a row, without one between them that was sent.
     lost_in_row: u32,
     /// The most of them since the index has last answered.
@@ -60,7 +62,14 @@ const LOGIN_REQUEST_ID: u32 = u32::MAX;
 impl Device {
     /// Has made its handshake.
     pub(super) fn new(sealed: Sealed<Aes256Gcm>) -> Self {
-        Self { sealed, stage: Stage::Starting, open: None, lost_in_row: 0, lost_before: 0 }
+        Self {
+            sealed,
+            stage: Stage::Starting,
+            open: None,
+            misses_answer: false,
+            lost_in_row: 0,
+            lost_before: 0,
+        }
     }
 
     /// Whether it says that it is there.
@@ -71,12 +80,18 @@ impl Device {
     /// Its heartbeat of this round is lost on its way.
     pub(super) fn lose_heartbeat(&mut self) {
         self.open = None;
+        self.misses_answer = true;
         self.lost_in_row += 1;
     }
 
     /// Whether its latest heartbeat has no answer yet.
     pub(super) fn waits(&self) -> bool {
         self.open.is_some()
+    }
+
+    /// Whether no answer has come to what it has said last, so that it says it once more.
+    pub(super) fn misses_answer(&self) -> bool {
+        self.misses_answer
     }
 
     /// Appends its heartbeat of this round.
@@ -86,6 +101,7 @@ impl Device {
     pub(super) fn say_heartbeat(&mut self, round: u32, out: &mut BytesMut) -> Result<(), KeysUsedUp> {
         self.lost_before = self.lost_before.max(std::mem::take(&mut self.lost_in_row));
         self.open = Some(round);
+        self.misses_answer = true;
         self.say(round, Request::Heartbeat(Heartbeat {}), out)
     }
 
@@ -129,6 +145,7 @@ impl Device {
         match reply {
             Reply::HeartbeatReply(HeartbeatReply { offered: 0, digest: Hex64(0), .. }) => {
                 self.lost_before = 0;
+                self.misses_answer &= !is_latest;
                 if is_latest { Said::Alive } else { Said::Late }
             }
             Reply::LoggedIn(_) => match std::mem::replace(&mut self.stage, Stage::Online) {
@@ -147,9 +164,10 @@ impl Device {
     }
 }
 
-/// Whether a device is rightly forgotten when so many of its heartbeats in a row were lost.
+/// Whether a device is rightly forgotten when so many of its heartbeats in a row were lost, of which there are two in an
+/// interval then.
 pub(super) fn is_too_long(lost: u32, interval: Duration) -> bool {
-    interval * (lost + 1) > OFFLINE_AFTER
+    interval * (lost / 2 + 1) > OFFLINE_AFTER
 }
 
 #[cfg(test)]
@@ -157,9 +175,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_heartbeats_in_a_row_are_too_many_to_lose_and_two_are_not() {
+    fn six_heartbeats_in_a_row_are_too_many_to_lose_and_five_are_not() {
         let interval = Duration::from_secs(2);
-        assert!(!is_too_long(2, interval));
-        assert!(is_too_long(3, interval));
+        assert!(!is_too_long(5, interval));
+        assert!(is_too_long(6, interval));
     }
 }

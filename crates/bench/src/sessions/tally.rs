@@ -7,6 +7,8 @@ use super::pace::{LATE, Lateness};
 pub(super) struct Tally {
     /// Heartbeats that were sent.
     pub(super) sent: u64,
+    /// Of all, those that were sent because the one before had no answer.
+    pub(super) repeated: u64,
     /// Good answers to them, each before its session's next heartbeat.
     pub(super) alive: u64,
     /// The same, but after it.
@@ -32,9 +34,10 @@ impl Tally {
     /// Says what the figures don't, and aloud what makes them worth less.
     pub(super) fn explain(&self, name: &str, lateness: Lateness, expected: f64, load_busy: f64) {
         eprintln!(
-            "{name}: {} heartbeats sent, {} answered in time; lost on purpose: {} heartbeats and {} answers; the latest was \
+            "{name}: {} heartbeats sent ({} once more), {} answered in time; lost on purpose: {} heartbeats and {} answers; the latest was \
              sent {:.1} ms late; the loader was busy for {:.0} % of the time",
             self.sent,
+            self.repeated,
             self.alive,
             self.lost_heartbeats,
             self.lost_answers,
@@ -64,8 +67,8 @@ impl Tally {
         }
         if self.offline > 0 {
             eprintln!(
-                "{name}: {} times a session was taken for offline; {} of them after three heartbeats in a row, or more, were \
-                 lost on purpose, as the protocol wants it: heartbeats aren't repeated (BT-2.4-1)",
+                "{name}: {} times a session was taken for offline; {} of them after six heartbeats in a row, or more, \
+                 were lost on purpose, as the protocol wants it (BT-2.4-1)",
                 self.offline, self.offline_by_loss
             );
         }
