@@ -118,10 +118,13 @@ fn run<C: Cipher>(
 impl<C: Cipher> Worker<C> {
     async fn run(mut self, stop: &CancellationToken) -> io::Result<()> {
         let mut errors = 0;
+        // Made once: each one enters a list that has a lock.
+        let stopped = stop.cancelled();
+        tokio::pin!(stopped);
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = &mut stopped => return Ok(()),
                 readable = self.socket.readable() => readable?,
             }
             match self.take_burst() {
