@@ -147,14 +147,12 @@ fn keep(
     if is_ending.load(Ordering::Relaxed) {
         return Ok(());
     }
-    tracing::info!(
-        publications = catalogue.len(),
-        ms = started.elapsed().as_millis(),
-        "publications are read"
-    );
+    let publications = catalogue.len();
     if progress.send(Progress::Loaded(Box::new(catalogue))).is_err() {
         return Ok(());
     }
+    // Only now: whoever reads this and asks about them is answered.
+    tracing::info!(publications, ms = started.elapsed().as_millis(), "publications are read");
     let mut waiting = Waiting::default();
     while waiting.receive(work) {
         let Some(number) = waiting.number else {

@@ -46,11 +46,20 @@ const VERSION_KEY: &str = "version";
 
 /// Opens a database of this data folder; the first time, makes one.
 pub(super) fn open(data_dir: &DataDir, layout: &Layout) -> Result<Database, StoreError> {
+    make_if_missing(data_dir, layout)?;
+    open_made(data_dir, layout)
+}
+
+/// Makes a database in this data folder if there is none.
+pub(super) fn make_if_missing(data_dir: &DataDir, layout: &Layout) -> Result<(), StoreError> {
     let path = data_dir.path().join(layout.file_name);
     let missing = fs::symlink_metadata(&path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    if missing {
-        create(&path, layout)?;
-    }
+    if missing { create(&path, layout) } else { Ok(()) }
+}
+
+/// Opens a database that has been made.
+pub(super) fn open_made(data_dir: &DataDir, layout: &Layout) -> Result<Database, StoreError> {
+    let path = data_dir.path().join(layout.file_name);
     let file = bittrickle_secret::open(&path, OpenOptions::new().read(true).write(true))?;
     let damaged = |reason| StoreError::Damaged { path: path.clone(), reason };
     if file.metadata().map_err(io_at(&path))?.len() == 0 {

@@ -63,8 +63,10 @@ impl PublicationStore {
     /// # Errors
     /// The file is damaged, of another version, others have access to it, or the disk fails.
     pub fn open(data_dir: Arc<DataDir>) -> Result<Self, StoreError> {
+        file::make_if_missing(&data_dir, &LAYOUT)?;
         let dir = Arc::clone(&data_dir);
-        Self::open_with(data_dir, Box::new(move || file::open(&dir, &LAYOUT)))
+        // A file that goes away while the server runs isn't made anew.
+        Self::open_with(data_dir, Box::new(move || file::open_made(&dir, &LAYOUT)))
     }
 
     fn open_with(
