@@ -13,6 +13,7 @@
 //! ```
 #![deny(clippy::disallowed_methods)]
 
+mod heartbeats;
 mod offering;
 mod offers;
 mod recall;
@@ -22,11 +23,12 @@ mod republish;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::messages::{Heartbeat, Login, Logout, Refused, Reply, Request, Versions};
+use bittrickle_wire::messages::{Login, Logout, Refused, Reply, Request, Versions};
 use bittrickle_wire::{BadFrame, Encoding, Frame, Hex64, Message, Received};
 
 use crate::channel::ChannelError;
 use crate::resend::{Jitter, Resend};
+use heartbeats::Heartbeats;
 use offers::Offers;
 use republish::Republish;
 
@@ -145,22 +147,6 @@ enum Purpose {
     Logout,
     Republish,
     Call(CallId),
-}
-
-/// How long the answer to a heartbeat is waited for before another one is sent (BT-2.4-1).
-const HEARTBEAT_REPEAT: Duration = Duration::from_millis(500);
-
-/// Heartbeats: when the next is due, and how long the index has been silent.
-#[derive(Debug)]
-struct Heartbeats {
-    heartbeat: Duration,
-    offline_after: Duration,
-    /// When the next one is due, and when it is by the rhythm: one that gets no answer is followed by another one before.
-    next: Instant,
-    next_in_rhythm: Instant,
-    request_id: Option<u32>,
-    heard: Instant,
-    silent: bool,
 }
 
 impl Session {
@@ -364,29 +350,6 @@ impl Session {
             self.forget_refused(&request);
             self.finish(call, Err(error.clone()));
         }
-    }
-
-    /// The next heartbeat is due when the index wants it.
-    fn keep_rhythm(&mut self, now: Instant) {
-        self.heartbeats.next_in_rhythm = now + self.jitter.tenth(self.heartbeats.heartbeat);
-        self.heartbeats.next = self.heartbeats.next_in_rhythm;
-    }
-
-    fn beat(&mut self, now: Instant) {
-        if !self.heartbeats.silent && now >= self.heartbeats.heard + self.heartbeats.offline_after {
-            self.heartbeats.silent = true;
-            self.event(Event::Silent);
-        }
-        if self.heartbeats.next_in_rhythm <= now {
-            self.keep_rhythm(now);
-            // Three that are lost in a row would be a silence that ends the session, and with many peers some always are.
-            let repeat = now + self.jitter.quarter(HEARTBEAT_REPEAT);
-            self.heartbeats.next = repeat.min(self.heartbeats.next_in_rhythm);
-        } else {
-            self.heartbeats.next = self.heartbeats.next_in_rhythm;
-        }
-        self.disturbed = !self.pending.is_empty();
-        self.heartbeats.request_id = Some(self.push_frame(Request::Heartbeat(Heartbeat {})));
     }
 
     fn close(&mut self, error: &CallError, event: Event) {

@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `rate` | budgets that refill |
+//! | `limits` | how much of everything sessions may take |
 //! | `network` | what one attacker has many of: the addresses of one network |
 //! | `lines` | what it takes to open a frame and to seal one: shared by all threads |
 //! | `table` | sessions: whose they are, and when they end |
@@ -10,13 +11,15 @@
 #![deny(clippy::disallowed_methods, clippy::wildcard_enum_match_arm)]
 
 mod handshakes;
+mod limits;
 mod lines;
 mod network;
 mod rate;
 mod table;
 
 pub use handshakes::{Handshakes, QueueError};
+pub use limits::Limits;
 pub use lines::{Line, LineGuard, Lines};
 pub use network::Network;
 pub use rate::{Budget, Rate};
-pub use table::{Limits, Newcomer, NoSession, Slot, Table};
+pub use table::{Newcomer, NoSession, Slot, Table};

@@ -15,28 +15,10 @@ use bittrickle_wire::MemberName;
 use bittrickle_wire::seal::{Accept, DatagramSession, NONCE_BYTES, PublicKey};
 use slab::Slab;
 
+use super::limits::Limits;
 use super::lines::{Line, LineGuard, Lines};
 use super::network::Network;
-use super::rate::{Budget, Rate};
-
-/// How much of everything sessions may take.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Limits {
-    /// Sessions of members' devices.
-    pub sessions: usize,
-    /// Sessions of devices that are nobody's: they may do nothing but enrol.
-    pub strangers: usize,
-    /// The same, from one network.
-    pub strangers_of_network: u32,
-    /// Handshakes of one network.
-    pub handshakes: Rate,
-    /// Searches, locates and lists of one session (BT-5.3-3).
-    pub queries: Rate,
-    /// Publishing and unpublishing, each for many files at once.
-    pub batches: Rate,
-    /// All other requests.
-    pub others: Rate,
-}
+use super::rate::Budget;
 
 /// One sealed session, but for its line.
 #[derive(Debug)]
@@ -125,20 +107,6 @@ const UNHEARD_MS_MAX: u64 = 10_000;
 
 /// Age at which it is forgotten: a device makes a new handshake five minutes before.
 const AGE_MS_MAX: u64 = 3_900_000;
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            sessions: 262_144,
-            strangers: 1_024,
-            strangers_of_network: 16,
-            handshakes: super::handshakes::RATE,
-            queries: Rate { per_second: 20, burst: 40 },
-            batches: Rate { per_second: 200, burst: 2_000 },
-            others: Rate { per_second: 20, burst: 40 },
-        }
-    }
-}
 
 impl Slot {
     /// When it is over if it isn't heard again.
