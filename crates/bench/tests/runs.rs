@@ -17,8 +17,8 @@ fn codec_measures_every_kind_in_every_encoding_that_carries_it() {
     let ratio = bincode["value"].as_f64().unwrap() / bincode["floor"].as_f64().unwrap();
     assert_eq!(bincode["floor"], figures["codec.search.json.decode"]["value"]);
     assert!((bincode["ratio"].as_f64().unwrap() - ratio).abs() < 1e-9);
-    // 30 kinds in two encodings and 2 raw ones, written and read.
-    assert_eq!(figures.len(), 2 * (30 * 2 + 2));
+    // 34 kinds in two encodings and 2 raw ones, written and read.
+    assert_eq!(figures.len(), 2 * (34 * 2 + 2));
 }
 
 #[test]
