@@ -22,11 +22,16 @@ pub trait Cipher: Send + Sync + 'static {
     /// Seals what stands in `text` from `start` on, and appends the tag.
     fn seal(key: &CipherKey, counter: u64, associated: &[u8], text: &mut BytesMut, start: usize);
 
-    /// Opens `sealed`, which ends with its tag, and leaves the text.
+    /// Opens `sealed`, which ends with its tag, where it lies: says which of its bytes are the text.
     ///
     /// # Errors
     /// The tag is wrong; what `sealed` holds then is of no use.
-    fn open(key: &CipherKey, counter: u64, associated: &[u8], sealed: &mut BytesMut) -> Result<(), BadTag>;
+    fn open<'a>(
+        key: &CipherKey,
+        counter: u64,
+        associated: &[u8],
+        sealed: &'a mut [u8],
+    ) -> Result<&'a [u8], BadTag>;
 }
 
 /// AES with a key of 256 bits in Galois/Counter Mode (NIST SP 800-38D), its nonce as Noise has it: four zero bytes and
@@ -42,8 +47,13 @@ impl Cipher for Aes256Gcm {
         ReadyKey::new(key).seal(counter, associated, text, start);
     }
 
-    fn open(key: &CipherKey, counter: u64, associated: &[u8], sealed: &mut BytesMut) -> Result<(), BadTag> {
-        ReadyKey::new(key).open(counter, associated, sealed)
+    fn open<'a>(
+        key: &CipherKey,
+        counter: u64,
+        associated: &[u8],
+        sealed: &'a mut [u8],
+    ) -> Result<&'a [u8], BadTag> {
+        ReadyKey::new(key).open_within(counter, associated, sealed, 0..)
     }
 }
 
@@ -80,8 +90,7 @@ impl ReadyKey {
     }
 
     pub(super) fn open(&self, counter: u64, associated: &[u8], sealed: &mut BytesMut) -> Result<(), BadTag> {
-        let opened = self.0.open_in_place(nonce(counter), Aad::from(associated), sealed);
-        let bytes = opened.map_err(|_| BadTag)?.len();
+        let bytes = self.open_within(counter, associated, sealed, 0..)?.len();
         sealed.truncate(bytes);
         Ok(())
     }

@@ -140,19 +140,33 @@ impl<C: Cipher> DatagramSession<C> {
         sealed: Sealed,
         datagram: &mut BytesMut,
     ) -> Result<(BytesMut, bool), OpenError> {
-        let mut text = datagram.split();
+        let mut datagram = datagram.split();
+        let (text, is_newest) = self.open_in_place(sealed, &mut datagram)?;
+        let bytes = text.len();
+        datagram.advance(SEALED_HEAD_BYTES);
+        datagram.truncate(bytes);
+        Ok((datagram, is_newest))
+    }
+
+    /// The same, where the datagram lies: the text is in it behind [`SEALED_HEAD_BYTES`].
+    ///
+    /// # Errors
+    /// As for [`DatagramSession::open`]; what the datagram holds then is of no use.
+    pub fn open_in_place<'a>(
+        &mut self,
+        sealed: Sealed,
+        datagram: &'a mut [u8],
+    ) -> Result<(&'a [u8], bool), OpenError> {
         if sealed.counter >= SEALED_FRAMES_MAX {
             return Err(OpenError::UsedUp);
         }
         if !self.window.is_fresh(sealed.counter) {
             return Err(OpenError::Replay);
         }
-        let mut head = [0; SEALED_HEAD_BYTES];
-        text.copy_to_slice(&mut head);
+        let (head, text) = datagram.split_at_mut(SEALED_HEAD_BYTES);
         debug_assert!(text.len() >= TAG_BYTES);
-        C::open(&self.keys.receive, sealed.counter, &head, &mut text)?;
-        let is_newest = self.window.take(sealed.counter);
-        Ok((text, is_newest))
+        let text = C::open(&self.keys.receive, sealed.counter, head, text)?;
+        Ok((text, self.window.take(sealed.counter)))
     }
 }
 
