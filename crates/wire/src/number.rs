@@ -128,7 +128,9 @@ impl FromStr for Hex64 {
 
 impl<const BYTES: usize> fmt::Display for HexBytes<BYTES> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+        let pairs = self.0.map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+        f.write_str(std::str::from_utf8(pairs.as_flattened()).expect("digits are ASCII"))
     }
 }
 

@@ -1,7 +1,9 @@
 //! Tickets: the index's permission for one device to fetch one content from one source (BT-6.7).
 
 use std::fmt;
+use std::sync::LazyLock;
 
+use blake3::hazmat::{ContextKey, HasherExt as _, hash_derive_key_context};
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
@@ -58,7 +60,9 @@ pub enum TicketError {
 
 impl TicketKey {
     pub(super) fn derive(first: &[u8; KEY_BYTES], second: &[u8; KEY_BYTES]) -> Self {
-        let mut hasher = blake3::Hasher::new_derive_key("BitTrickle 1 ticket key");
+        static CONTEXT: LazyLock<ContextKey> =
+            LazyLock::new(|| hash_derive_key_context("BitTrickle 1 ticket key"));
+        let mut hasher = blake3::Hasher::new_from_context_key(&CONTEXT);
         hasher.update(first).update(second);
         Self(*hasher.finalize().as_bytes())
     }
