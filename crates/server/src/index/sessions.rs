@@ -1,7 +1,9 @@
 //! Sessions: who is online, from where, and until when (BT-2.3, BT-4.2).
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::hash::BuildHasher as _;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{MemberName, Root, SourceAddress};
+use hashbrown::HashTable;
 use roaring::RoaringBitmap;
 use slab::Slab;
 
@@ -58,11 +61,13 @@ struct Offers {
 pub(super) struct Sessions {
     clock: Clock,
     logins: u64,
-    /// The sessions themselves. The maps hold their ids only: a map keeps an eighth to a half of its own empty.
+    /// The sessions themselves. The tables hold their ids only: a table keeps an eighth to a half of its own empty.
     places: Slab<Session>,
     /// How many of them are legacy sessions: nearly always none.
     legacy_count: usize,
-    by_device: HashMap<PublicKey, SessionId>,
+    /// Those that speak frames, by their device.
+    by_device: HashTable<SessionId>,
+    hasher: RandomState,
     by_member: BTreeMap<Arc<MemberName>, Vec<SessionId>>,
     /// When to look at each session next: never later than its end. A sign of life moves the end, not this.
     by_look: BinaryHeap<Reverse<(u64, SessionId)>>,
@@ -151,7 +156,8 @@ impl Sessions {
             logins: 0,
             places: Slab::new(),
             legacy_count: 0,
-            by_device: HashMap::new(),
+            by_device: HashTable::new(),
+            hasher: RandomState::new(),
             by_member: BTreeMap::new(),
             by_look: BinaryHeap::new(),
         }
@@ -180,7 +186,9 @@ impl Sessions {
         self.places.insert(session);
         match speaks {
             Speaks::Frames(device) => {
-                self.by_device.insert(device, id);
+                let (places, hasher) = (&self.places, &self.hasher);
+                let hash = |id: &SessionId| hasher.hash_one(places[id.place()].device());
+                self.by_device.insert_unique(hasher.hash_one(Some(device)), id, hash);
             }
             Speaks::Legacy(_) => self.legacy_count += 1,
         }
@@ -195,7 +203,10 @@ impl Sessions {
         session.pulse.end();
         match session.speaks {
             Speaks::Frames(device) => {
-                self.by_device.remove(&device);
+                let hash = self.hasher.hash_one(Some(device));
+                if let Ok(entry) = self.by_device.find_entry(hash, |other| *other == id) {
+                    entry.remove();
+                }
             }
             Speaks::Legacy(_) => self.legacy_count -= 1,
         }
@@ -244,7 +255,8 @@ impl Sessions {
     }
 
     pub(super) fn of_device(&self, device: &PublicKey) -> Option<&Session> {
-        self.session(*self.by_device.get(device)?)
+        let is_of_device = |id: &SessionId| self.places[id.place()].device() == Some(*device);
+        self.session(*self.by_device.find(self.hasher.hash_one(Some(device)), is_of_device)?)
     }
 
     /// The member's sessions, in the order of their logins.
