@@ -9,7 +9,8 @@
 //!
 //! While the disk refuses, what wasn't written is kept and tried again, and the UDP loop takes no more of it.
 
-use std::ops::ControlFlow;
+mod reading;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self as blocking, RecvTimeoutError};
 use std::sync::{Arc, Weak};
@@ -20,7 +21,7 @@ use std::{fmt, io};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::data_dir::DataDir;
-use crate::index::{Catalogue, CatalogueBuilder, Edit, NameBlock, NameLetters};
+use crate::index::{Catalogue, Edit};
 use crate::responder::Batch;
 use crate::store::{PublicationSnapshot, PublicationStore, StoreError};
 
@@ -61,9 +62,6 @@ enum Work {
 
 /// Most edits of one commit: so many are a few megabytes, and a commit of them takes part of a second.
 const EDITS_MAX: usize = 16_384;
-
-/// Blocks of names that may wait for their letters: more would be memory for nothing.
-const BLOCKS_MAX: usize = 2;
 
 /// How long to wait before a commit that failed is tried again.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -143,7 +141,7 @@ fn keep(
 ) -> Result<(), StoreError> {
     let started = Instant::now();
     let mut store = PublicationStore::open(data_dir)?;
-    let catalogue = read(&mut store, is_ending)?;
+    let catalogue = reading::read(&mut store, is_ending)?;
     if is_ending.load(Ordering::Relaxed) {
         return Ok(());
     }
@@ -180,32 +178,6 @@ fn keep(
         }
     }
     Ok(())
-}
-
-/// Reads all publications. What names are found by is made on a thread of its own meanwhile.
-fn read(store: &mut PublicationStore, is_ending: &AtomicBool) -> Result<Catalogue, StoreError> {
-    let (blocks, received) = blocking::sync_channel::<NameBlock>(BLOCKS_MAX);
-    let make_letters = move || {
-        let mut letters = NameLetters::default();
-        received.iter().for_each(|block| letters.append(&block));
-        letters
-    };
-    let letters = std::thread::Builder::new().name("letters".to_owned()).spawn(make_letters);
-    let letters = letters.map_err(StoreError::Thread)?;
-    let mut builder = CatalogueBuilder::with_capacity(store.count()?);
-    // Sending fails only when the thread has panicked, which is told when it is joined.
-    store.for_each(|member, name, content| {
-        if let Some(block) = builder.add(member, name, content) {
-            let _ = blocks.send(block);
-        }
-        if is_ending.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    for (member, hours) in store.offline_hours()? {
-        builder.set_offline_hours(member, hours);
-    }
-    let _ = blocks.send(builder.last_block());
-    drop(blocks);
-    Ok(builder.finish(letters.join().expect("adding letters doesn't panic")))
 }
 
 /// What hasn't been written yet.

@@ -45,28 +45,38 @@ impl Trigrams {
     /// Adds many names, with rising numbers that are higher than all so far: each posting is looked up once for all of them,
     /// as most of the time of adding names is waiting for the memory of their postings.
     pub(super) fn append(&mut self, names: &[(u32, String)]) {
-        // A trigram's place in the table above the number: single words are sorted in half the time.
-        let mut occurrences: Vec<u64> = Vec::new();
+        let mut occurrences: Vec<(u32, u32)> =
+            Vec::with_capacity(names.iter().map(|(_, folded)| folded.len()).sum());
         for (number, folded) in names {
             for trigram in of_name(folded) {
                 match ascii(trigram) {
-                    Some((pair, third)) => {
-                        occurrences.push(((pair * ASCII + third) as u64) << 32 | u64::from(*number));
-                    }
-                    None => {
-                        self.others.entry(class(trigram)).or_default().insert(*number);
-                    }
+                    Some((pair, third)) => occurrences.push((self.place(pair, third), *number)),
+                    None => self.others.entry(class(trigram)).or_default().insert(*number),
                 }
             }
         }
-        occurrences.sort_unstable();
-        occurrences.dedup();
-        let mut numbers = Vec::new();
-        for same in occurrences.chunk_by(|first, second| first >> 32 == second >> 32) {
-            numbers.clear();
-            numbers.extend(same.iter().map(|occurrence| (occurrence & u64::from(u32::MAX)) as u32));
-            let trigram = usize::try_from(same[0] >> 32).expect("it has 21 bits");
-            self.ascii_posting_mut(trigram / ASCII, trigram % ASCII).append(&numbers);
+        // Distribution counting (Knuth, The Art of Computer Programming, 5.2): the numbers of each posting stay in order.
+        let mut ends = vec![0; self.postings.len() + 1];
+        occurrences.iter().for_each(|(place, _)| ends[*place as usize + 1] += 1);
+        for place in 1..ends.len() {
+            ends[place] += ends[place - 1];
+        }
+        let mut numbers = vec![0; occurrences.len()];
+        for (place, number) in occurrences {
+            let end = &mut ends[place as usize];
+            numbers[*end] = number;
+            *end += 1;
+        }
+        let (mut start, mut once) = (0, Vec::new());
+        for (posting, end) in self.postings.iter_mut().zip(ends) {
+            // Most trigrams are in none of these names.
+            if start < end {
+                once.clear();
+                once.extend_from_slice(&numbers[start..end]);
+                once.dedup();
+                posting.append(&once);
+                start = end;
+            }
         }
     }
 
@@ -131,18 +141,22 @@ impl Trigrams {
 
     fn posting_mut(&mut self, trigram: [char; 3]) -> &mut Posting {
         match ascii(trigram) {
-            Some((pair, third)) => self.ascii_posting_mut(pair, third),
+            Some((pair, third)) => {
+                let place = self.place(pair, third);
+                &mut self.postings[place as usize]
+            }
             None => self.others.entry(class(trigram)).or_default(),
         }
     }
 
-    fn ascii_posting_mut(&mut self, pair: usize, third: usize) -> &mut Posting {
+    /// The place in `postings` of a trigram of ASCII, which has one from now on.
+    fn place(&mut self, pair: usize, third: usize) -> u32 {
         let place = &mut self.ascii[pair].get_or_insert_with(|| Box::new([0; ASCII]))[third];
         if *place == 0 {
             self.postings.push(Posting::default());
             *place = u32::try_from(self.postings.len()).expect("there are two million trigrams of ASCII");
         }
-        &mut self.postings[*place as usize - 1]
+        *place - 1
     }
 }
 
