@@ -10,6 +10,7 @@
 //! | [`loss`] | what gets lost |
 //! | [`sockets`] | the sockets, which devices share |
 //! | [`tally`] | what has come of the heartbeats |
+//! | [`floor`] | the same for the bare echo |
 //! | [`drops`] | what the server's socket had no room for |
 //! | [`watch`] | asks the index who is online |
 
@@ -17,6 +18,7 @@ mod arrivals;
 mod crowd;
 mod device;
 mod drops;
+mod floor;
 mod loss;
 mod pace;
 mod sockets;
@@ -26,11 +28,12 @@ mod watch;
 use std::io;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::messages::Reply;
+use bittrickle_wire::messages::{Heartbeat, Reply, Request};
 use bittrickle_wire::seal::{KeysUsedUp, OpenError};
 use clap::{Args, value_parser};
 
-use crate::client::ClientError;
+use crate::client::{Answer, ClientError};
+use crate::load::{Exchange, LoadError};
 use crate::measure::{seconds, thread_cpu_time};
 use crate::people::DEVICES_PER_MEMBER;
 use crate::process::{ProcessError, Role};
@@ -86,6 +89,9 @@ pub(crate) enum SessionsError {
     /// It doesn't say who is online.
     #[error(transparent)]
     Client(#[from] ClientError),
+    /// Nothing can be said to the echo.
+    #[error(transparent)]
+    Floor(#[from] LoadError),
     /// The figures can't be handed over.
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -138,7 +144,10 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<(), Sessions
     let name = name(sessions);
     let watching = sessions.next_multiple_of(DEVICES_PER_MEMBER);
     let server = Server::start_with(Role::Server, watching + 1)?;
-    let client = watch::log_in(&server, watching)?;
+    let mut client = watch::log_in(&server, watching)?;
+    let request = Request::Heartbeat(Heartbeat {});
+    let Answer { reply, request_bytes, reply_bytes } = client.ask(request.clone())?;
+    let exchange = Exchange { request, request_bytes, reply_kind: reply.kind(), reply_bytes };
     let empty_bytes = server.process().resident_bytes()?;
     let mut crowd = Crowd::new(sessions, options.pace(), server.process().address(), server.key())?;
     let began = Instant::now();
@@ -152,8 +161,9 @@ pub(crate) fn run(options: &Options, report: &mut Report) -> Result<(), Sessions
     let returning = crowd.logging_in() as u64;
     let bytes = (server.process().resident_bytes()? - empty_bytes) / sessions as f64;
     let offline = offline(&name, &crowd, seen, returning);
+    let floor = floor::cpu(sessions, options.pace(), &exchange)?;
     let lateness_ms = crowd.pace.lateness.most.as_secs_f64() * 1e3;
-    report.add(&Line::new(format!("{name}.cpu"), cpu, "cores"))?;
+    report.add(&Line::with_floor(format!("{name}.cpu"), cpu, "cores", floor))?;
     report.add(&Line::new(format!("{name}.offline"), offline as f64, "times"))?;
     report.add(&Line::new(format!("{name}.lateness"), lateness_ms, "ms"))?;
     report.add(&Line::new(format!("{name}.memory"), bytes, "bytes/session"))?;
