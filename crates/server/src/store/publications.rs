@@ -282,4 +282,6 @@ fn read_content(row: &[u8]) -> Option<Content> {
 }
 
 #[cfg(test)]
+mod power_cut;
+#[cfg(test)]
 mod tests;

@@ -29,15 +29,15 @@ pub(super) fn publish(who: &str, what: &str, bytes: u64) -> Edit {
     Edit::Publish { member: member(who), name: name(what), content }
 }
 
-fn withdraw(who: &str, what: &str) -> Edit {
+pub(super) fn withdraw(who: &str, what: &str) -> Edit {
     Edit::Withdraw { member: member(who), name: name(what) }
 }
 
-fn forget(who: &str) -> Edit {
+pub(super) fn forget(who: &str) -> Edit {
     Edit::Forget { member: member(who) }
 }
 
-fn data_dir(folder: &Path) -> Arc<DataDir> {
+pub(super) fn data_dir(folder: &Path) -> Arc<DataDir> {
     Arc::new(DataDir::open(&folder.join("data"), Duration::ZERO).unwrap())
 }
 
@@ -62,7 +62,7 @@ pub(super) fn rows(store: &mut PublicationStore) -> Rows {
 }
 
 /// What edits come to, one after the other.
-fn expected(edits: &[Edit]) -> Rows {
+pub(super) fn expected(edits: &[Edit]) -> Rows {
     let mut rows = Rows::new();
     for edit in edits {
         let who = edit.member().as_str().to_owned();
