@@ -1,5 +1,9 @@
 //! Which names a search looks at: those that may contain its words, by number, found without looking at the others.
 
+use std::iter;
+
+use roaring::{RoaringBitmap, bitmap};
+
 use super::posting::{Iter, Numbers};
 use super::trigrams::{END, Trigrams, of_text};
 
@@ -19,13 +23,28 @@ pub(super) struct Candidates<'a> {
     others: Vec<Numbers<'a>>,
     /// How many of the smallest are still gone through.
     left: usize,
-    /// What is in all of them, made when looking up one after the other takes too long.
-    all: Option<roaring::bitmap::IntoIter>,
+    /// What is in all of them, block by block, when looking up one after the other takes too long.
+    block: Option<Block>,
+}
+
+/// Candidates among the numbers of a block.
+struct Block {
+    numbers: bitmap::IntoIter,
+    /// Behind its last number, if that isn't the last of all.
+    end: Option<u32>,
+    width: u32,
 }
 
 /// So many are looked up one by one. With common words a page is full by then; with rare ones the smallest posting is at its
-/// end; and where common words are rarely found together, intersecting whole bitmaps is quicker than going on.
-const LOOKED_UP_MAX: usize = 2_048;
+/// end; and where common words are rarely found together, intersecting bitmaps is quicker than going on.
+const LOOKED_UP_MAX: usize = 512;
+
+/// Numbers of the first block, which is a few containers of a bitmap. Each further one is twice as wide: a page of names that
+/// are often found together is full after the first, and those that are rarely found together take few blocks.
+const BLOCK_WIDTH: u32 = 4 << 16;
+
+/// With so few left in a block, each name is looked at.
+const LEFT_MAX: u64 = 256;
 
 /// Postings that candidates are looked up in, at most: further ones rarely make them fewer.
 const OTHERS_MAX: usize = 4;
@@ -71,7 +90,7 @@ impl<'a> Postings<'a> {
             rest,
             others: others.to_vec(),
             left: LOOKED_UP_MAX,
-            all: None,
+            block: None,
         })
     }
 
@@ -86,10 +105,10 @@ impl Iterator for Candidates<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        while self.all.is_none() {
+        while self.block.is_none() {
             let number = self.rest.next()?;
             if self.left == 0 && !self.others.is_empty() {
-                self.all = Some(self.intersection(number));
+                self.block = Some(self.block(number, BLOCK_WIDTH));
                 break;
             }
             self.left = self.left.saturating_sub(1);
@@ -97,21 +116,31 @@ impl Iterator for Candidates<'_> {
                 return Some(number);
             }
         }
-        self.all.as_mut()?.next()
+        loop {
+            let block = self.block.as_mut()?;
+            if let Some(number) = block.numbers.next() {
+                return Some(number);
+            }
+            let (start, width) = (block.end?, block.width.saturating_mul(2));
+            self.block = Some(self.block(start, width));
+        }
     }
 }
 
 impl Candidates<'_> {
-    /// What is left of the smallest posting, from this number on, in all others.
-    fn intersection(&self, start: u32) -> roaring::bitmap::IntoIter {
-        let mut names = self.smallest.to_bitmap_from(start);
-        for other in self.others.iter().take(INTERSECTED_MAX) {
-            if names.len() <= LOOKED_UP_MAX as u64 {
+    /// What of a block is in all postings.
+    fn block(&self, start: u32, width: u32) -> Block {
+        let last = self.smallest.last().unwrap_or(start);
+        let end = start.checked_add(width).filter(|end| *end <= last);
+        let mut numbers = RoaringBitmap::new();
+        numbers.insert_range(start..=end.map_or(last, |end| end - 1));
+        for posting in iter::once(&self.smallest).chain(self.others.iter().take(INTERSECTED_MAX)) {
+            if numbers.len() <= LEFT_MAX {
                 break;
             }
-            other.intersect(&mut names);
+            posting.intersect(&mut numbers);
         }
-        names.into_iter()
+        Block { numbers: numbers.into_iter(), end, width }
     }
 }
 
@@ -138,8 +167,12 @@ mod tests {
                 format!("{front} {back} {number}")
             })
             .collect();
+        // Far enough from each other for several blocks, which begin and end with names.
+        const STEP: u32 = 64;
+        assert!(names.len() as u32 * STEP > 3 * BLOCK_WIDTH);
+        let numbered = |start: u32| (start * STEP..).step_by(STEP as usize).zip(&names[start as usize..]);
         let mut trigrams = Trigrams::default();
-        (0..).zip(&names).for_each(|(number, name)| trigrams.add(number, name));
+        numbered(0).for_each(|(number, name)| trigrams.add(number, name));
         for start in [0, 5_000, 19_990] {
             for texts in [
                 &["alpha", "omega"][..],
@@ -149,12 +182,11 @@ mod tests {
                 &["beta"],
                 &["alpha omega 21"],
             ] {
-                let wanted = (start..).zip(&names[start as usize..]);
-                let wanted: BTreeSet<u32> = wanted
+                let wanted: BTreeSet<u32> = numbered(start)
                     .filter(|(_, name)| texts.iter().all(|text| name.contains(text)))
                     .map(|(number, _)| number)
                     .collect();
-                let found = found(&trigrams, texts, start);
+                let found = found(&trigrams, texts, start * STEP);
                 assert!(found.is_superset(&wanted), "{texts:?} from {start}");
                 assert!(
                     found.len() <= 2 * wanted.len() + 20,

@@ -202,18 +202,11 @@ impl<'a> Numbers<'a> {
         }
     }
 
-    /// Those from `start` on.
-    pub(super) fn to_bitmap_from(self, start: u32) -> RoaringBitmap {
+    /// The highest.
+    pub(super) fn last(self) -> Option<u32> {
         match self {
-            Self::Few(_) => {
-                RoaringBitmap::from_sorted_iter(self.iter_from(start)).expect("they are in order")
-            }
-            Self::Many(bitmap, tail) => {
-                let mut numbers = bitmap.clone();
-                numbers.remove_range(..start);
-                numbers.extend(from(tail, start));
-                numbers
-            }
+            Self::Few(list) => list.last().copied(),
+            Self::Many(bitmap, tail) => tail.last().copied().or_else(|| bitmap.max()),
         }
     }
 
@@ -224,8 +217,9 @@ impl<'a> Numbers<'a> {
                 *names = list.iter().copied().filter(|number| names.contains(*number)).collect();
             }
             Self::Many(bitmap, tail) => {
-                let in_tail: Vec<u32> =
-                    tail.iter().copied().filter(|number| names.contains(*number)).collect();
+                let highest = names.max();
+                let tail = tail.iter().copied().take_while(|number| Some(*number) <= highest);
+                let in_tail: Vec<u32> = tail.filter(|number| names.contains(*number)).collect();
                 *names &= bitmap;
                 names.extend(in_tail);
             }
