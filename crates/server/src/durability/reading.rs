@@ -38,8 +38,10 @@ pub(super) fn read(store: &mut PublicationStore, is_ending: &AtomicBool) -> Resu
     let (blocks, received_blocks) = sync_channel(BLOCKS_WAITING_MAX);
     let (mut builder, letters) = thread::scope(|scope| {
         let letters = start(scope, "letters", || letters_of(received_blocks))?;
-        let builder = start(scope, "catalogue", move || build(builder, received_rows, blocks))?;
-        let read = give_rows(store, rows, is_ending);
+        let builder = start(scope, "catalogue", move || build(builder, received_rows, &blocks))?;
+        let read = give_rows(store, &rows, is_ending);
+        // There are no more.
+        drop(rows);
         let builder = builder.join().expect("a catalogue is built without a panic");
         let letters = letters.join().expect("letters are added without a panic");
         read.map(|()| (builder, letters))
@@ -61,7 +63,7 @@ fn start<'scope, T: Send + 'scope>(
 /// Reads the rows, which come by member.
 fn give_rows(
     store: &mut PublicationStore,
-    rows: SyncSender<Rows>,
+    rows: &SyncSender<Rows>,
     is_ending: &AtomicBool,
 ) -> Result<(), StoreError> {
     // Sending fails only when the other thread has panicked, which is told when it is joined.
@@ -86,7 +88,7 @@ fn give_rows(
 fn build(
     mut builder: CatalogueBuilder,
     rows: Receiver<Rows>,
-    blocks: SyncSender<NameBlock>,
+    blocks: &SyncSender<NameBlock>,
 ) -> CatalogueBuilder {
     for Rows { member, publications } in rows {
         for (name, content) in publications {
