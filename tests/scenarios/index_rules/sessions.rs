@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bittrickle_server::index::Limits;
+use bittrickle_server::index::{Catalogue, Limits};
 use bittrickle_tests::samples;
 use bittrickle_wire::Hex64;
 use bittrickle_wire::messages::{LoggedIn, Offer, RefusalCode, Reply, Request};
@@ -271,6 +272,29 @@ fn a_member_who_is_removed_leaves_nothing() {
     world.log_in(2_000, "alice");
     assert_eq!(world.hits(2_000, ""), [("both".to_owned(), Some(2), 1, 1)]);
     assert!(world.files(2_000).files.is_empty(), "who comes back under the same name is somebody new");
+}
+
+/// BT-2.6-8: what the next one of this name publishes isn't withdrawn with what the one before has left.
+#[test]
+fn who_gets_a_name_while_very_many_publications_are_read_loses_none_of_their_own() {
+    let mut world = World::new();
+    world.index.note_edits();
+    world.index.await_catalogue();
+    world.index.remove_member(&samples::member("alice"));
+    world.log_in(2_000, "alice");
+    let alice = Arc::new(samples::member("alice"));
+    let left = (0..1_500)
+        .map(|number| (Arc::clone(&alice), samples::name(&format!("{number}")), samples::unhashed(Some(5))));
+    world.index.load(Catalogue::of(left), |_| true);
+    assert!(world.index.is_forgetting());
+    let is_published = matches!(world.ask(2_000, publish(&[("own", 1)])), Reply::Published(_));
+    while world.index.is_forgetting() {
+        world.index.forget_more();
+    }
+    assert_eq!(world.index.publication_count(), usize::from(is_published));
+    world.log_in(2_000, "alice");
+    world.publish(2_000, &[("own", 1)]);
+    assert_eq!(world.files(2_000).files[..], [samples::own_file("own", Some(1), 1)]);
 }
 
 /// BT-2.3-2: one of the two peers has gone.

@@ -40,6 +40,9 @@ impl Index {
         self.offline_hours.remove(&member);
         self.note(|| Edit::Forget { member: Arc::clone(&member) });
         if !self.end_publications(&member, NAMES_AT_ONCE) {
+            // Somebody who has got the name while publications were read logs in again, and waits: what they published now
+            // would be withdrawn with the rest.
+            self.close_member(&member);
             self.forgetting.push_back(member);
         }
     }
