@@ -16,18 +16,17 @@ impl Model {
     pub(super) fn search(&self, asker: &MemberName, search: &Search) -> Answer {
         let filter = &search.filter;
         let mut hits: BTreeMap<(u32, Content), (&FileName, u32, u32)> = BTreeMap::new();
-        for (name, owner) in self.publications.keys() {
-            let is_looked_at = filter.member.as_ref().is_none_or(|member| member == owner);
-            if owner == asker || !is_looked_at || !has_name(search, name) {
-                continue;
-            }
-            for content in
-                self.contents(name, owner).into_iter().filter(|content| has_content(filter, content))
-            {
-                let place = (self.number(name), content);
-                let (_, members, sources) = hits.entry(place).or_insert((name, 0, 0));
-                *members += 1;
-                *sources += count(self.sources(name, owner).filter(|(_, offered)| *offered == content));
+        let is_looked_at = |owner: &MemberName| {
+            owner != asker && filter.member.as_ref().is_none_or(|member| member == owner)
+        };
+        for (number, name) in self.names.iter().filter(|(_, name)| has_name(search, name)) {
+            for (owner, _) in self.owners(name).filter(|(owner, _)| is_looked_at(owner)) {
+                let contents = self.contents(name, owner);
+                for content in contents.into_iter().filter(|content| has_content(filter, content)) {
+                    let (_, members, sources) = hits.entry((*number, content)).or_insert((name, 0, 0));
+                    *members += 1;
+                    *sources += count(self.sources(name, owner).filter(|(_, offered)| *offered == content));
+                }
             }
         }
         let is_behind = |(number, content): (u32, Content)| {
@@ -37,8 +36,9 @@ impl Model {
             })
         };
         let hits = hits.into_iter().filter(|(place, _)| is_behind(*place));
+        let swarms = self.swarms(asker);
         let hit = |((_, content), (name, members, sources)): ((u32, Content), (&FileName, u32, u32))| {
-            let sources = content.root.map_or(sources, |root| count(self.swarm(asker, root)));
+            let sources = content.root.map_or(sources, |root| swarms.get(&root).copied().unwrap_or(0));
             Hit { name: name.clone(), content, members, sources }
         };
         Answer::Hits(hits.map(hit).filter(|hit| !filter.is_online || hit.sources > 0).collect())
@@ -48,6 +48,21 @@ impl Model {
     fn contents(&self, name: &FileName, owner: &MemberName) -> BTreeSet<Content> {
         let offered: BTreeSet<_> = self.sources(name, owner).map(|(_, content)| content).collect();
         if offered.is_empty() { self.content(name, owner).into_iter().collect() } else { offered }
+    }
+
+    /// Of each root, how many sessions of others offer it or have announced it (BT-2.7-6).
+    fn swarms(&self, asker: &MemberName) -> BTreeMap<Root, u32> {
+        let mut swarms = BTreeMap::new();
+        for session in self.sessions.iter().filter(|session| session.member != *asker) {
+            let Some(device) = session.device() else { continue };
+            let offered = self.offers.get(&device).into_iter().flat_map(BTreeMap::values);
+            let offered = offered.filter_map(|content| content.root);
+            let announced = self.announced.get(&device).into_iter().flatten().copied();
+            for root in offered.chain(announced).collect::<BTreeSet<Root>>() {
+                *swarms.entry(root).or_default() += 1;
+            }
+        }
+        swarms
     }
 
     /// The sessions of others that offer a root, or have announced it (BT-2.8-1).
@@ -92,11 +107,11 @@ impl Model {
         asker: &MemberName,
         root: Root,
     ) -> (BTreeSet<&MemberName>, Vec<(&Session, Content)>) {
-        let published = self.publications.iter().filter(|((name, owner), last)| {
+        let published = self.all().filter(|(owner, name, last)| {
             let mut offered = self.sources(name, owner).filter(|(session, _)| !session.is_legacy());
             last.root == Some(root) || offered.any(|(_, content)| content.root == Some(root))
         });
-        let owners = published.map(|((_, owner), _)| owner).filter(|owner| *owner != asker).collect();
+        let owners = published.map(|(owner, ..)| owner).filter(|owner| *owner != asker).collect();
         (owners, self.swarm(asker, root).collect())
     }
 
@@ -108,10 +123,8 @@ impl Model {
     ) -> (BTreeSet<&MemberName>, Vec<(&Session, Content)>) {
         let is_unhashed =
             |(session, content): &(&Session, Content)| session.is_legacy() || content.root.is_none();
-        let others =
-            self.publications.iter().filter(|((published, owner), _)| published == name && owner != asker);
         let (mut owners, mut origins) = (BTreeSet::new(), Vec::new());
-        for ((_, owner), last) in others {
+        for (owner, last) in self.owners(name).filter(|(owner, _)| *owner != asker) {
             let unhashed: Vec<_> = self.sources(name, owner).filter(is_unhashed).collect();
             if last.root.is_none() || !unhashed.is_empty() {
                 owners.insert(owner);
@@ -132,16 +145,14 @@ impl Model {
     }
 
     pub(super) fn list_files(&self, asker: &MemberName, list: &ListFiles) -> Answer {
-        let behind = |name: &FileName| list.after.is_none_or(|after| self.number(name) > after);
-        let own = self.publications.iter().filter(|((name, owner), _)| owner == asker && behind(name));
-        let mut own: Vec<_> = own.collect();
-        own.sort_by_key(|((name, _), _)| self.number(name));
-        let file = |((name, owner), content): (&(FileName, MemberName), &Content)| OwnFile {
+        let own = self.own(asker).into_iter();
+        let own = own.filter(|(number, ..)| list.after.is_none_or(|after| *number > after));
+        let file = |(_, name, content): (u32, &FileName, Content)| OwnFile {
             name: name.clone(),
-            content: *content,
-            sources: count(self.sources(name, owner)),
+            content,
+            sources: count(self.sources(name, asker)),
         };
-        Answer::Files(own.into_iter().map(file).collect())
+        Answer::Files(own.map(file).collect())
     }
 }
 

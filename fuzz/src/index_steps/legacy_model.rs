@@ -88,6 +88,7 @@ impl Model {
         }
         let speaks = Speaks::Legacy(address.ip());
         self.sessions.push(Session { member, speaks, source, last_sign: now });
+        self.end_absences();
         Expected::Success(sentence::WELCOME)
     }
 
@@ -107,12 +108,14 @@ impl Model {
         if self.publications.is_empty() {
             return Expected::Fail(sentence::NO_FILES);
         }
-        let own = self.first_published.iter().filter(|name| self.is_file(name, asker));
+        let own = self.names.values().filter(|name| self.is_file(name, asker));
         Expected::Files(sentence::FILES_LISTED, texts(own))
     }
 
     fn legacy_pub(&mut self, asker: &MemberName, name: Option<FileName>) -> Expected {
-        let Some(name) = name else { return Expected::Fail(sentence::NOT_PUBLISHED) };
+        let Some(name) = name.filter(|_| !self.is_reading() && !self.is_refusing) else {
+            return Expected::Fail(sentence::NOT_PUBLISHED);
+        };
         let added = usize::from(self.content(&name, asker).is_none());
         if self.has_no_room(asker, added) {
             return Expected::Fail(sentence::NOT_PUBLISHED);
@@ -122,10 +125,10 @@ impl Model {
     }
 
     fn unp(&mut self, asker: &MemberName, name: Option<FileName>) -> Expected {
-        let Some(name) = name.filter(|name| self.first_published.contains(name)) else {
+        let Some(name) = name.filter(|name| self.owners(name).next().is_some()) else {
             return Expected::Fail(sentence::NOTHING_TO_UNPUBLISH);
         };
-        if self.content(&name, asker).is_none() {
+        if self.is_refusing || self.content(&name, asker).is_none() {
             return Expected::Fail(sentence::NOT_THE_PUBLISHER);
         }
         self.withdraw(&name, asker);
@@ -135,7 +138,7 @@ impl Model {
     /// One search looks at so many names and no more (BT-5.3-2): this format has no pages to go on with.
     fn sch(&self, asker: &MemberName, text: Option<&str>) -> Expected {
         let Some(text) = text else { return Expected::Fail(sentence::NOTHING_FOUND) };
-        let looked_at = self.first_published.iter().take(self.limits.names_per_legacy_search);
+        let looked_at = self.names.values().take(self.limits.names_per_legacy_search);
         let hits =
             looked_at.filter(|name| name.as_str().contains(text) && self.others(name, asker).count() > 0);
         let names = texts(hits);
@@ -158,8 +161,8 @@ impl Model {
 
     /// Members other than the asker who have published a file under the name.
     fn others(&self, name: &FileName, asker: &MemberName) -> impl Iterator<Item = &MemberName> {
-        let owners = self.publications.keys().filter(move |(published, _)| published == name);
-        owners.map(|(_, owner)| owner).filter(move |owner| *owner != asker && self.is_file(name, owner))
+        let files = self.owners(name).filter(|(_, content)| !content.is_folder);
+        files.map(|(owner, _)| owner).filter(move |owner| *owner != asker)
     }
 
     /// What was published last as a folder isn't there (BT-4.2-10).

@@ -19,13 +19,13 @@ mod recalled;
 mod step;
 mod tables;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_server::index::{Caller, Catalogue, Edit, Index, LegacyAnswer, Tickets};
-use bittrickle_wire::messages::{Reply, Request};
+use bittrickle_server::index::{Caller, CatalogueBuilder, Edit, Index, LegacyAnswer, NameLetters, Tickets};
+use bittrickle_wire::messages::{Login, RefusalCode, Reply, Request};
 use bittrickle_wire::seal::{PublicKey, Ticket};
 use bittrickle_wire::{
     Content, DatagramCodec, Encoding, FileName, Frame, Hex64, HexBytes, MemberName, Message, Received,
@@ -54,6 +54,10 @@ struct Pair {
     model: Model,
     /// What has been kept: all that the index has noted.
     kept: BTreeMap<(Arc<MemberName>, FileName), Content>,
+    /// For how many hours members have been offline, as that is kept.
+    kept_hours: BTreeMap<Arc<MemberName>, u32>,
+    /// What is being read: both as they were when the server was started.
+    unread: Option<(BTreeMap<(Arc<MemberName>, FileName), Content>, BTreeMap<Arc<MemberName>, u32>)>,
     /// Whose a device is. One that nobody has enrolled is the first member's.
     whose: BTreeMap<PublicKey, Arc<MemberName>>,
 }
@@ -87,11 +91,14 @@ impl Pair {
             index,
             model: Model::new(limits),
             kept: BTreeMap::new(),
+            kept_hours: BTreeMap::new(),
+            unread: None,
             whose: BTreeMap::new(),
         }
     }
 
     fn take(&mut self, step: Step) {
+        let removed = if let Step::Remove(member) = &step { Some(member.clone()) } else { None };
         match step {
             // Time alone ends nothing: the next request must see by itself what is over.
             Step::Wait(duration) => return self.elapsed += duration,
@@ -99,11 +106,34 @@ impl Pair {
                 self.index.expire(self.now());
                 self.model.expire(self.elapsed);
             }
-            Step::Restart => self.restart(),
+            Step::Restart { removed, is_read } => {
+                self.restart();
+                if let Some(member) = &removed {
+                    self.model.remove_member(member);
+                }
+                if is_read {
+                    self.read(|member| Some(member) != removed.as_ref());
+                }
+            }
+            Step::Read => self.read(|_| true),
+            Step::Remove(member) => {
+                self.index.remove_member(&member);
+                self.model.remove_member(&member);
+            }
+            Step::Disable(member) => {
+                self.index.close_member(&member);
+                self.model.close_member(&member);
+            }
+            Step::Hour(hours_max) => self.pass_hour(hours_max),
+            Step::Refuse(is_refused) => {
+                self.index.refuse_changes(is_refused);
+                self.model.is_refusing = is_refused;
+            }
             Step::Framed(framed) => self.framed(framed),
             Step::Legacy { from, request } => self.legacy(from, &request),
         }
         self.keep();
+        self.finish_forgetting(removed.as_ref());
         assert_eq!(self.index.session_count(), self.model.session_count(), "sessions");
         assert_eq!(self.index.publication_count(), self.model.publication_count(), "publications");
     }
@@ -119,20 +149,66 @@ impl Pair {
                     let kept = self.kept.remove(&(member, name));
                     assert!(kept.is_some(), "what was withdrawn had been kept");
                 }
-                Edit::Forget { member } => self.kept.retain(|(owner, _), _| *owner != member),
-                Edit::Offline { .. } => unreachable!("no step is an hour"),
+                Edit::Forget { member } => {
+                    self.kept.retain(|(owner, _), _| *owner != member);
+                    self.kept_hours.remove(&member);
+                }
+                Edit::Offline { member, hours: 0 } => drop(self.kept_hours.remove(&member)),
+                Edit::Offline { member, hours } => drop(self.kept_hours.insert(member, hours)),
             }
         }
     }
 
+    /// What is withdrawn a little at a time is withdrawn before anybody asks: what is still there meanwhile, nobody says.
+    fn finish_forgetting(&mut self, removed: Option<&MemberName>) {
+        while self.index.is_forgetting() {
+            if let Some(member) = removed.cloned().map(Arc::new) {
+                let caller = Caller {
+                    member: &member,
+                    device: PublicKey::from_bytes([0xee; 32]),
+                    address: tables::address(0),
+                };
+                let login = Request::Login(Login { transfer_port: tables::transfer_port(0) });
+                let answer = self.ask(caller, Encoding::Json, login);
+                assert!(matches!(&answer, Reply::Refused(refused) if refused.code == RefusalCode::TOO_FAST));
+            }
+            let before = self.index.publication_count();
+            self.index.forget_more();
+            let gone = before - self.index.publication_count();
+            assert!(gone <= FORGOTTEN_AT_ONCE, "{gone} at once");
+            assert!(self.index.take_edits().is_empty(), "all of it is gone from what is kept");
+        }
+    }
+
     fn restart(&mut self) {
-        let kept = self.kept.iter();
-        let catalogue =
-            Catalogue::of(kept.map(|((member, name), content)| (Arc::clone(member), name.clone(), *content)));
         self.index = Index::new(self.now(), BOOT_ID, self.model.limits);
         self.index.note_edits();
-        self.index.load(catalogue, |_| true);
+        self.index.await_catalogue();
         self.model.restart(self.elapsed);
+        // It is read as it is now, whatever changes meanwhile.
+        self.unread = Some((self.kept.clone(), self.kept_hours.clone()));
+    }
+
+    fn read(&mut self, is_known: impl Fn(&MemberName) -> bool) {
+        let Some((publications, offline_hours)) = self.unread.take() else { return };
+        let (mut builder, mut letters) = (CatalogueBuilder::default(), NameLetters::default());
+        for ((member, name), content) in publications {
+            if let Some(block) = builder.add(&member, name, content) {
+                letters.append(&block);
+            }
+        }
+        letters.append(&builder.last_block());
+        offline_hours.into_iter().for_each(|(member, hours)| builder.set_offline_hours(member, hours));
+        self.index.load(builder.finish(letters), is_known);
+        self.model.read();
+    }
+
+    fn pass_hour(&mut self, hours_max: u32) {
+        self.index.expire(self.now());
+        self.model.expire(self.elapsed);
+        let forgotten: BTreeSet<_> =
+            self.index.pass_hour(hours_max).into_iter().map(|member| MemberName::clone(&member)).collect();
+        assert_eq!(forgotten, self.model.pass_hour(hours_max), "forgotten");
     }
 
     fn framed(&mut self, framed: Framed) {
@@ -187,6 +263,9 @@ fn check_fits(encoding: Encoding, reply: &Reply) {
 }
 
 const BOOT_ID: Hex64 = Hex64(0xb007);
+
+/// Some milliseconds of work: what may go in a row.
+const FORGOTTEN_AT_ONCE: usize = 1_024;
 
 /// More would be the same again, slower.
 const STEPS_MAX: usize = 256;

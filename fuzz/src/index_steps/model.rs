@@ -1,13 +1,15 @@
 //! What the index must answer, as simply as it can be said: one list of sessions, one table of publications, one of
 //! offers, and every question asked of all of them.
 //!
+//! While publications are being read they aren't in the table, and so nothing is published.
+//!
 //! Where the specification has two readings, the model takes the index's, and says so:
 //! * a session that a login ends (BT-2.3-2, BT-2.3-5) doesn't count against the limits of BT-2.3-3;
 //! * a login that is refused is no sign of life (BT-2.3-4, BT-2.10-1), any other request is, refused or not;
 //! * `sch` looks at as many names as `Search` does (BT-5.3-2), and an owner is active (BT-4.2-6) where one of their
 //!   sessions is a source of the name.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -19,8 +21,8 @@ use bittrickle_wire::messages::{
 use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{Content, FileName, Hex64, MemberName, Root, SourceAddress};
 
-use super::BOOT_ID;
 use super::tables::MEMBERS;
+use super::{BOOT_ID, FORGOTTEN_AT_ONCE};
 
 /// An answer, all its pages together.
 #[derive(Debug, PartialEq)]
@@ -45,18 +47,34 @@ pub(super) struct Model {
     pub(super) limits: Limits,
     /// In the order of their logins.
     pub(super) sessions: Vec<Session>,
-    /// What was published last, by name and member.
-    pub(super) publications: BTreeMap<(FileName, MemberName), Content>,
+    /// What each member has published last, by name. Of who has published nothing there is nothing.
+    pub(super) publications: BTreeMap<MemberName, BTreeMap<FileName, Content>>,
     /// What each framed session offers. Its device tells which one it is.
     pub(super) offers: BTreeMap<PublicKey, BTreeMap<FileName, Content>>,
     /// What each framed session has announced.
     pub(super) announced: BTreeMap<PublicKey, BTreeSet<Root>>,
-    /// Names that somebody has published, in the order in which somebody first did, and so with rising numbers (BT-2.7-3).
-    pub(super) first_published: Vec<FileName>,
+    /// Names that somebody has published, by their numbers, and back (BT-2.7-3).
+    pub(super) names: BTreeMap<u32, FileName>,
     numbers: BTreeMap<FileName, u32>,
     next_number: u32,
+    /// Numbers that have been a name's, those first that have been free the longest.
+    free: VecDeque<u32>,
+    /// For how many hours members who have published something have been offline.
+    offline_hours: BTreeMap<MemberName, u32>,
+    /// What is being read.
+    unread: Option<Unread>,
+    /// Whether changes can't be kept at present.
+    pub(super) is_refusing: bool,
     /// When the server was started.
     started: Duration,
+}
+
+/// What had been published before the server was started.
+struct Unread {
+    publications: BTreeMap<MemberName, BTreeMap<FileName, Content>>,
+    offline_hours: BTreeMap<MemberName, u32>,
+    /// Members who aren't any more.
+    removed: BTreeSet<MemberName>,
 }
 
 pub(super) struct Session {
@@ -102,22 +120,96 @@ impl Model {
             publications: BTreeMap::new(),
             offers: BTreeMap::new(),
             announced: BTreeMap::new(),
-            first_published: Vec::new(),
+            names: BTreeMap::new(),
             numbers: BTreeMap::new(),
             next_number: 0,
+            free: VecDeque::new(),
+            offline_hours: BTreeMap::new(),
+            unread: None,
+            is_refusing: false,
             started: Duration::ZERO,
         }
     }
 
-    /// Only publications stay, and get their numbers anew: by member, then name.
+    /// Only publications stay, and for how long their members have been offline. They have still to be read.
     pub(super) fn restart(&mut self, now: Duration) {
-        let publications = std::mem::take(&mut self.publications);
-        *self = Self { started: now, ..Self::new(self.limits) };
-        let mut by_member: Vec<_> = publications.into_iter().collect();
-        by_member.sort_by(|((_, first), _), ((_, second), _)| first.cmp(second));
-        for ((name, member), content) in by_member {
-            self.add(name, &member, content);
+        let Self { publications, offline_hours, unread, .. } =
+            std::mem::replace(self, Self::new(self.limits));
+        self.started = now;
+        let mut unread = unread.unwrap_or(Unread { publications, offline_hours, removed: BTreeSet::new() });
+        for member in std::mem::take(&mut unread.removed) {
+            unread.publications.remove(&member);
+            unread.offline_hours.remove(&member);
         }
+        self.unread = Some(unread);
+    }
+
+    /// The publications have been read. They get their numbers anew: by member, then name. Those of members who have been
+    /// removed go at once.
+    pub(super) fn read(&mut self) {
+        let Some(Unread { publications, offline_hours, removed }) = self.unread.take() else { return };
+        let is_long = |own: &BTreeMap<_, _>| own.len() > FORGOTTEN_AT_ONCE;
+        let is_slow = |member: &&MemberName| publications.get(*member).is_some_and(is_long);
+        let slow: BTreeSet<_> = removed.iter().filter(is_slow).collect();
+        // Who has got such a name meanwhile has to log in again when all of it is gone.
+        self.end(|session| slow.contains(&session.member));
+        for (member, own) in publications {
+            own.into_iter().for_each(|(name, content)| self.add(name, &member, content));
+        }
+        self.offline_hours = offline_hours;
+        removed.iter().for_each(|member| self.forget(member));
+        self.end_absences();
+    }
+
+    /// Whether publications are being read.
+    pub(super) fn is_reading(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    /// Nobody is this member any more. Whoever gets the name later has published nothing.
+    pub(super) fn remove_member(&mut self, member: &MemberName) {
+        self.close_member(member);
+        self.forget(member);
+        if let Some(unread) = &mut self.unread {
+            unread.removed.insert(member.clone());
+        }
+    }
+
+    pub(super) fn close_member(&mut self, member: &MemberName) {
+        self.end(|session| session.member == *member);
+    }
+
+    /// Counts an hour of who is offline (BT-2.6-9). Gives those who have been for too long, and publish nothing any more.
+    pub(super) fn pass_hour(&mut self, hours_max: u32) -> BTreeSet<MemberName> {
+        let owners: Vec<MemberName> = self.publications.keys().cloned().collect();
+        for owner in owners {
+            if !self.is_online(&owner) {
+                *self.offline_hours.entry(owner).or_default() += 1;
+            }
+        }
+        let is_too_long = |(_, hours): &(&MemberName, &u32)| **hours > hours_max;
+        let forgotten: BTreeSet<MemberName> =
+            self.offline_hours.iter().filter(is_too_long).map(|(member, _)| member.clone()).collect();
+        forgotten.iter().for_each(|member| self.forget(member));
+        forgotten
+    }
+
+    /// Who is online has been offline for no hour.
+    pub(super) fn end_absences(&mut self) {
+        let sessions = &self.sessions;
+        self.offline_hours.retain(|member, _| !sessions.iter().any(|session| session.member == *member));
+    }
+
+    fn is_online(&self, member: &MemberName) -> bool {
+        self.sessions.iter().any(|session| session.member == *member)
+    }
+
+    fn forget(&mut self, member: &MemberName) {
+        let own = self.publications.get(member).cloned().unwrap_or_default();
+        // Their numbers become free in their order.
+        let by_number: BTreeMap<u32, &FileName> = own.keys().map(|name| (self.number(name), name)).collect();
+        by_number.into_values().for_each(|name| self.withdraw(name, member));
+        self.offline_hours.remove(member);
     }
 
     pub(super) fn session_count(&self) -> usize {
@@ -125,7 +217,7 @@ impl Model {
     }
 
     pub(super) fn publication_count(&self) -> usize {
-        self.publications.len()
+        self.publications.values().map(BTreeMap::len).sum()
     }
 
     pub(super) fn expire(&mut self, now: Duration) {
@@ -135,6 +227,9 @@ impl Model {
     pub(super) fn handle(&mut self, now: Duration, caller: Caller<'_>, request: &Request) -> Answer {
         self.expire(now);
         let from = caller.device;
+        if self.is_reading() && is_about_publications(request) {
+            return Answer::Refused(RefusalCode::TOO_FAST);
+        }
         match request {
             Request::Login(login) => return self.log_in(now, caller, login),
             Request::Logout(_) => {
@@ -198,6 +293,7 @@ impl Model {
         let session =
             self.sessions.iter_mut().find(|session| session.is_of(device)).expect("it is there now");
         (session.source, session.last_sign) = (source, now);
+        self.end_absences();
         logged_in(clock_ms(now - self.started))
     }
 
@@ -214,6 +310,10 @@ impl Model {
     }
 
     fn publish(&mut self, from: PublicKey, asker: &MemberName, publish: &Publish) -> Answer {
+        let is_published = |offer: &Offer| self.content(&offer.name, asker) == Some(offer.content());
+        if self.is_refusing && !publish.files.iter().all(is_published) {
+            return Answer::Refused(RefusalCode::BUSY);
+        }
         let names: BTreeSet<&FileName> = publish.files.iter().map(|offer| &offer.name).collect();
         let added = names.iter().filter(|name| self.content(name, asker).is_none()).count();
         if self.has_no_room(asker, added) {
@@ -227,23 +327,38 @@ impl Model {
     }
 
     pub(super) fn has_no_room(&self, member: &MemberName, added: usize) -> bool {
-        let of_member = self.publications.keys().filter(|(_, owner)| owner == member).count();
+        let of_member = self.publications.get(member).map_or(0, BTreeMap::len);
         added > 0
             && (of_member + added > self.limits.publications_per_member
-                || self.publications.len() + added > self.limits.publications)
+                || self.publication_count() + added > self.limits.publications)
     }
 
     pub(super) fn add(&mut self, name: FileName, member: &MemberName, content: Content) {
-        if !self.first_published.contains(&name) {
-            self.first_published.push(name.clone());
-            self.numbers.insert(name.clone(), self.next_number);
-            self.next_number += 1;
+        if !self.numbers.contains_key(&name) {
+            let number = self.new_number();
+            self.names.insert(number, name.clone());
+            self.numbers.insert(name.clone(), number);
         }
-        self.publications.insert((name, member.clone()), content);
+        self.publications.entry(member.clone()).or_default().insert(name, content);
+    }
+
+    /// The next one that nobody has had; where very many are free, the one that has been for the longest.
+    fn new_number(&mut self) -> u32 {
+        let very_many = 65_536.max(self.next_number as usize / 8);
+        if self.free.len() > very_many
+            && let Some(number) = self.free.pop_front()
+        {
+            return number;
+        }
+        self.next_number += 1;
+        self.next_number - 1
     }
 
     /// Only what no other session of the member offers is withdrawn (BT-2.6-5).
     fn unpublish(&mut self, from: PublicKey, asker: &MemberName, unpublish: &Unpublish) -> Answer {
+        if self.is_refusing {
+            return Answer::Refused(RefusalCode::BUSY);
+        }
         for name in unpublish.names.iter() {
             self.offers.entry(from).or_default().remove(name);
             if self.sources(name, asker).next().is_none() {
@@ -253,11 +368,23 @@ impl Model {
         Answer::Unpublished
     }
 
-    /// Takes back a publication that no framed session offers.
+    /// Takes back a publication, from every session that offers it.
     pub(super) fn withdraw(&mut self, name: &FileName, member: &MemberName) {
-        self.publications.remove(&(name.clone(), member.clone()));
-        let publications = &self.publications;
-        self.first_published.retain(|name| publications.keys().any(|(published, _)| published == name));
+        for session in self.sessions.iter().filter(|session| session.member == *member) {
+            let offers = session.device().and_then(|device| self.offers.get_mut(&device));
+            offers.map(|offers| offers.remove(name));
+        }
+        let Some(own) = self.publications.get_mut(member) else { return };
+        own.remove(name);
+        if own.is_empty() {
+            self.publications.remove(member);
+        }
+        if self.owners(name).next().is_none()
+            && let Some(number) = self.numbers.remove(name)
+        {
+            self.names.remove(&number);
+            self.free.push_back(number);
+        }
     }
 
     fn announce(&mut self, from: PublicKey, announce: &Announce) -> Answer {
@@ -289,8 +416,24 @@ impl Model {
 
     /// What a member has published under a name last.
     pub(super) fn content(&self, name: &FileName, member: &MemberName) -> Option<Content> {
-        self.publications.get(&(name.clone(), member.clone())).copied()
+        self.publications.get(member)?.get(name).copied()
     }
+
+    /// Who has published a name, and what last.
+    pub(super) fn owners(&self, name: &FileName) -> impl Iterator<Item = (&MemberName, Content)> {
+        self.publications.iter().filter_map(|(owner, own)| Some((owner, *own.get(name)?)))
+    }
+
+    /// All that anybody has published: who, under which name, and what.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&MemberName, &FileName, Content)> {
+        let each = |(owner, own)| BTreeMap::iter(own).map(move |(name, content)| (owner, name, *content));
+        self.publications.iter().flat_map(each)
+    }
+}
+
+/// What has to wait while publications are being read (BT-2.6-8).
+fn is_about_publications(request: &Request) -> bool {
+    !matches!(request, Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::ListPeers(_))
 }
 
 pub(super) fn password_is_right(name: &str, password: &str) -> bool {

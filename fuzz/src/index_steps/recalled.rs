@@ -35,22 +35,22 @@ impl Model {
         });
         let is_resumed = chosen.is_some();
         let chosen: Vec<(FileName, Content)> =
-            chosen.into_iter().flatten().map(|(name, content)| (name.clone(), content)).collect();
+            chosen.into_iter().flatten().map(|(_, name, content)| (name.clone(), content)).collect();
         self.offers.entry(from).or_default().extend(chosen);
         Answer::Resumed { offered: self.offered(from), is_resumed }
     }
 
     /// What a member has published last, by the numbers of the names.
-    fn own(&self, member: &MemberName) -> Vec<(&FileName, Content)> {
-        let own = self.publications.iter().filter(|((_, owner), _)| owner == member);
-        let mut own: Vec<_> = own.map(|((name, _), content)| (name, *content)).collect();
-        own.sort_by_key(|(name, _)| self.number(name));
+    pub(super) fn own(&self, member: &MemberName) -> Vec<(u32, &FileName, Content)> {
+        let own = self.publications.get(member).into_iter().flatten();
+        let mut own: Vec<_> = own.map(|(name, content)| (self.number(name), name, *content)).collect();
+        own.sort_by_key(|(number, ..)| *number);
         own
     }
 }
 
 /// The digest of an offer of this, if there can be one.
-fn digest_of((name, content): &(&FileName, Content)) -> Option<u64> {
+fn digest_of((_, name, content): &(u32, &FileName, Content)) -> Option<u64> {
     let Content { file_bytes, root, is_folder } = *content;
     let name = FileName::clone(name);
     Some(offer_digest(&Offer { name, file_bytes: file_bytes?, root, is_folder }))

@@ -28,7 +28,22 @@ pub(super) enum Step {
     Wait(Duration),
     Expire,
     /// The server ends, and another one begins with what it has kept.
-    Restart,
+    Restart {
+        /// Who is removed meanwhile.
+        removed: Option<MemberName>,
+        /// Whether all that is kept has been read before anybody asks.
+        is_read: bool,
+    },
+    /// All that is kept has been read.
+    Read,
+    /// A member is removed: who gets the name later is somebody else.
+    Remove(MemberName),
+    /// A member is disabled, and enabled again at once.
+    Disable(MemberName),
+    /// An hour has passed, and nobody may be offline for more hours than these.
+    Hour(u32),
+    /// From now on the disk is full, or has room again.
+    Refuse(bool),
     Framed(Framed),
     Legacy {
         from: SocketAddr,
@@ -76,11 +91,26 @@ impl Iterator for Steps<'_> {
         let argument = self.byte();
         Some(match what & 0x3f {
             0 => Step::Wait(Duration::from_millis(choose(&WAITS_MS, argument))),
-            1 if argument & 0x80 != 0 => Step::Restart,
-            1 => Step::Expire,
+            1 => by_the_server(argument),
             2..=31 => Step::Framed(self.framed(what, argument)),
             _ => Step::Legacy { from: address(argument), request: self.legacy_request(what & 0x3f) },
         })
+    }
+}
+
+/// What nobody asks for in a datagram.
+fn by_the_server(argument: u8) -> Step {
+    let whom = || member(argument & 0x0f);
+    match argument >> 4 {
+        0..=1 => Step::Expire,
+        2 => Step::Refuse(argument & 0x01 != 0),
+        3 => Step::Disable(whom()),
+        4 => Step::Remove(whom()),
+        5 => Step::Hour(u32::from(argument & 0x03)),
+        6 => Step::Restart { removed: None, is_read: false },
+        7 => Step::Read,
+        8..=11 => Step::Restart { removed: None, is_read: true },
+        _ => Step::Restart { removed: Some(whom()), is_read: true },
     }
 }
 
