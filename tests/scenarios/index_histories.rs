@@ -20,6 +20,23 @@ fn the_index_answers_as_its_model_does_whatever_happens() {
     }
 }
 
+/// BT-2.7-4, BT-2.7-7: the same with thousands of names.
+#[test]
+fn the_index_answers_as_its_model_does_however_many_names_there_are() {
+    for history in 0..2_u64 {
+        let mut bytes = [0; 200];
+        blake3::Hasher::new().update(&history.to_be_bytes()).finalize_xof().fill(&mut bytes);
+        println!("crowd {history}");
+        properties::index_crowds(&bytes);
+    }
+}
+
+/// BT-2.7-3, BT-6.2-9: more names have gone than have numbers that aren't used again.
+#[test]
+fn the_index_answers_as_its_model_does_when_numbers_are_used_again() {
+    properties::index_abyss();
+}
+
 /// Restarts, with what is published read at once or later, with and without a member who is removed meanwhile; hours;
 /// removals; a disk that is full for a while. What takes something away is rarer than what brings it back.
 const BY_THE_SERVER: [u8; 24] = [

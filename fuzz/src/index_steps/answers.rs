@@ -19,7 +19,9 @@ impl Model {
         let is_looked_at = |owner: &MemberName| {
             owner != asker && filter.member.as_ref().is_none_or(|member| member == owner)
         };
-        for (number, name) in self.names.iter().filter(|(_, name)| has_name(search, name)) {
+        let text = fold(search.text.as_str());
+        let is_named = |number: &u32, name: &FileName| has_name(search, &text, name, &self.folded[number]);
+        for (number, name) in self.names.iter().filter(|(number, name)| is_named(number, name)) {
             for (owner, _) in self.owners(name).filter(|(owner, _)| is_looked_at(owner)) {
                 let contents = self.contents(name, owner);
                 for content in contents.into_iter().filter(|content| has_content(filter, content)) {
@@ -156,15 +158,15 @@ impl Model {
     }
 }
 
-/// What a search says of names (BT-2.7-1, BT-2.7-5).
-fn has_name(search: &Search, name: &FileName) -> bool {
+/// What a search says of names (BT-2.7-1, BT-2.7-5). `text` and `folded` are what it looks for and the name, both in the form
+/// in which names are searched.
+fn has_name(search: &Search, text: &str, name: &FileName, folded: &str) -> bool {
     let Filter { is_exact, is_prefix, extension, .. } = &search.filter;
-    let (text, folded) = (search.text.as_str(), fold(name.as_str()));
-    let starts = folded.starts_with(&fold(text));
+    let starts = folded.starts_with(text);
     let has_text = match (is_exact, is_prefix) {
-        (true, _) => name.as_str() == text && (starts || !is_prefix),
+        (true, _) => name.as_str() == search.text.as_str() && (starts || !is_prefix),
         (false, true) => starts,
-        (false, false) => fold(text).split_whitespace().all(|word| folded.contains(word)),
+        (false, false) => text.split_whitespace().all(|word| folded.contains(word)),
     };
     let ends = |extension: &str| folded.ends_with(&format!(".{}", fold(extension)));
     has_text && extension.as_ref().is_none_or(|extension| ends(extension.as_str()))
@@ -190,6 +192,6 @@ fn address_order(address: SourceAddress) -> (u128, u16) {
 }
 
 /// Lower case, character by character. The steps' names are all in normalization form C.
-fn fold(text: &str) -> String {
+pub(super) fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }

@@ -10,8 +10,10 @@
 //! | `legacy_model` | what it must answer to the original's datagrams |
 //! | `recalled` | the same for what is resumed |
 //! | `pages` | all pages of an answer, as one |
+//! | `crowds` | other histories, of fewer steps and more names |
 
 mod answers;
+mod crowds;
 mod legacy_model;
 mod model;
 mod pages;
@@ -33,6 +35,8 @@ use bittrickle_wire::{
 };
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
+
+pub use crowds::{index_abyss, index_crowds};
 
 use model::{Model, password_is_right};
 use step::{Framed, Step, Steps};
@@ -178,6 +182,12 @@ impl Pair {
             assert!(gone <= FORGOTTEN_AT_ONCE, "{gone} at once");
             assert!(self.index.take_edits().is_empty(), "all of it is gone from what is kept");
         }
+    }
+
+    /// A publication that an earlier start has kept.
+    fn add_kept(&mut self, member: &MemberName, name: FileName, content: Content) {
+        self.model.add(name.clone(), member, content);
+        self.kept.insert((Arc::new(member.clone()), name), content);
     }
 
     fn restart(&mut self) {

@@ -21,6 +21,7 @@ use bittrickle_wire::messages::{
 use bittrickle_wire::seal::PublicKey;
 use bittrickle_wire::{Content, FileName, Hex64, MemberName, Root, SourceAddress};
 
+use super::answers::fold;
 use super::tables::MEMBERS;
 use super::{BOOT_ID, FORGOTTEN_AT_ONCE};
 
@@ -53,8 +54,9 @@ pub(super) struct Model {
     pub(super) offers: BTreeMap<PublicKey, BTreeMap<FileName, Content>>,
     /// What each framed session has announced.
     pub(super) announced: BTreeMap<PublicKey, BTreeSet<Root>>,
-    /// Names that somebody has published, by their numbers, and back (BT-2.7-3).
+    /// Names that somebody has published, by their numbers, and back (BT-2.7-3); and in the form in which they are searched.
     pub(super) names: BTreeMap<u32, FileName>,
+    pub(super) folded: BTreeMap<u32, String>,
     numbers: BTreeMap<FileName, u32>,
     next_number: u32,
     /// Numbers that have been a name's, those first that have been free the longest.
@@ -121,6 +123,7 @@ impl Model {
             offers: BTreeMap::new(),
             announced: BTreeMap::new(),
             names: BTreeMap::new(),
+            folded: BTreeMap::new(),
             numbers: BTreeMap::new(),
             next_number: 0,
             free: VecDeque::new(),
@@ -337,6 +340,7 @@ impl Model {
         if !self.numbers.contains_key(&name) {
             let number = self.new_number();
             self.names.insert(number, name.clone());
+            self.folded.insert(number, fold(name.as_str()));
             self.numbers.insert(name.clone(), number);
         }
         self.publications.entry(member.clone()).or_default().insert(name, content);
@@ -383,6 +387,7 @@ impl Model {
             && let Some(number) = self.numbers.remove(name)
         {
             self.names.remove(&number);
+            self.folded.remove(&number);
             self.free.push_back(number);
         }
     }
