@@ -56,14 +56,20 @@ struct Pair {
     elapsed: Duration,
     index: Index,
     model: Model,
-    /// What has been kept: all that the index has noted.
-    kept: BTreeMap<(Arc<MemberName>, FileName), Content>,
-    /// For how many hours members have been offline, as that is kept.
-    kept_hours: BTreeMap<Arc<MemberName>, u32>,
-    /// What is being read: both as they were when the server was started.
-    unread: Option<(BTreeMap<(Arc<MemberName>, FileName), Content>, BTreeMap<Arc<MemberName>, u32>)>,
+    /// All that the index has noted.
+    kept: Kept,
+    /// What is being read: as it was when the server was started.
+    unread: Option<Kept>,
     /// Whose a device is. One that nobody has enrolled is the first member's.
     whose: BTreeMap<PublicKey, Arc<MemberName>>,
+}
+
+/// What is kept while the server doesn't run.
+#[derive(Clone, Default)]
+struct Kept {
+    publications: BTreeMap<(Arc<MemberName>, FileName), Content>,
+    /// For how many hours members have been offline.
+    offline_hours: BTreeMap<Arc<MemberName>, u32>,
 }
 
 /// A ticket for every source: which ones, the responder's tests say.
@@ -94,8 +100,7 @@ impl Pair {
             elapsed: Duration::ZERO,
             index,
             model: Model::new(limits),
-            kept: BTreeMap::new(),
-            kept_hours: BTreeMap::new(),
+            kept: Kept::default(),
             unread: None,
             whose: BTreeMap::new(),
         }
@@ -147,18 +152,18 @@ impl Pair {
         for edit in self.index.take_edits() {
             match edit {
                 Edit::Publish { member, name, content } => {
-                    self.kept.insert((member, name), content);
+                    self.kept.publications.insert((member, name), content);
                 }
                 Edit::Withdraw { member, name } => {
-                    let kept = self.kept.remove(&(member, name));
+                    let kept = self.kept.publications.remove(&(member, name));
                     assert!(kept.is_some(), "what was withdrawn had been kept");
                 }
                 Edit::Forget { member } => {
-                    self.kept.retain(|(owner, _), _| *owner != member);
-                    self.kept_hours.remove(&member);
+                    self.kept.publications.retain(|(owner, _), _| *owner != member);
+                    self.kept.offline_hours.remove(&member);
                 }
-                Edit::Offline { member, hours: 0 } => drop(self.kept_hours.remove(&member)),
-                Edit::Offline { member, hours } => drop(self.kept_hours.insert(member, hours)),
+                Edit::Offline { member, hours: 0 } => drop(self.kept.offline_hours.remove(&member)),
+                Edit::Offline { member, hours } => drop(self.kept.offline_hours.insert(member, hours)),
             }
         }
     }
@@ -187,7 +192,7 @@ impl Pair {
     /// A publication that an earlier start has kept.
     fn add_kept(&mut self, member: &MemberName, name: FileName, content: Content) {
         self.model.add(name.clone(), member, content);
-        self.kept.insert((Arc::new(member.clone()), name), content);
+        self.kept.publications.insert((Arc::new(member.clone()), name), content);
     }
 
     fn restart(&mut self) {
@@ -196,11 +201,11 @@ impl Pair {
         self.index.await_catalogue();
         self.model.restart(self.elapsed);
         // It is read as it is now, whatever changes meanwhile.
-        self.unread = Some((self.kept.clone(), self.kept_hours.clone()));
+        self.unread = Some(self.kept.clone());
     }
 
     fn read(&mut self, is_known: impl Fn(&MemberName) -> bool) {
-        let Some((publications, offline_hours)) = self.unread.take() else { return };
+        let Some(Kept { publications, offline_hours }) = self.unread.take() else { return };
         let (mut builder, mut letters) = (CatalogueBuilder::default(), NameLetters::default());
         for ((member, name), content) in publications {
             if let Some(block) = builder.add(&member, name, content) {
