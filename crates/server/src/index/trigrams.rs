@@ -90,7 +90,8 @@ impl Trigrams {
         for trigram in of_name(folded) {
             let names = self.posting_mut(trigram);
             names.remove(number);
-            if names.is_empty() {
+            // Those of ASCII keep their places.
+            if names.is_empty() && ascii(trigram).is_none() {
                 self.others.remove(&class(trigram));
             }
         }
@@ -235,6 +236,19 @@ mod tests {
         assert_eq!((found(&trigrams, ['t', 'x', 't']), trigrams.others.len()), (None, 0));
         trigrams.add(0, "late.txt");
         assert_eq!(found(&trigrams, ['a', 't', 'e']), Some(vec![0]));
+    }
+
+    #[test]
+    fn the_last_name_of_a_trigram_leaves_those_that_look_like_it_alone() {
+        let abc = ['a', 'b', 'c'];
+        let alike: [char; 3] = array::from_fn(|place| {
+            let bits = CLASS_BITS[place];
+            ('一'..'龜').find(|character| hash(*character, bits) == hash(abc[place], bits)).unwrap()
+        });
+        assert_eq!(class(alike), class(abc));
+        let mut trigrams = of(&["abc", &alike.iter().collect::<String>()]);
+        trigrams.remove(0, "abc");
+        assert_eq!(trigrams.posting(alike).map(numbers), Some(vec![1]));
     }
 
     #[test]
