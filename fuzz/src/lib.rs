@@ -36,7 +36,7 @@ mod stream;
 
 pub use datagram::datagram;
 pub use handshake::handshake;
-pub use index_steps::{index_abyss, index_crowds, index_steps};
+pub use index_steps::{index_abyss, index_crowds, index_history, index_steps};
 pub use journal::journal;
 pub use legacy_get::legacy_get;
 pub use legacy_json::legacy_json;

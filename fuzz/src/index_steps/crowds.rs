@@ -22,7 +22,20 @@ pub fn index_crowds(choices: &[u8]) {
     let mut crowd = Crowd { pair: Pair::new(0), choices: choices.iter().copied() };
     crowd.log_in();
     crowd.publish(0, 0, CROWD, 1);
-    crowd.ask();
+    crowd.ask(1);
+    // So many names with one of two words are looked up one by one, and the next one has both.
+    crowd.search_both(4_999 - 2 * 2_048);
+    crowd.pair.take(Step::Restart { removed: None, is_read: true });
+    crowd.log_in();
+    crowd.ask(1);
+    // What many names have is in few names soon, and some of these have just been added.
+    crowd.unpublish(0, 0, CROWD / 2);
+    crowd.publish(1, CROWD, 64, 2);
+    crowd.unpublish(0, CROWD / 2, CROWD / 2 - 64);
+    crowd.publish(2, 0, 2_000, 3);
+    crowd.ask(2);
+    crowd.remove_while_reading(2);
+    crowd.log_in();
     while let Some(what) = crowd.choices.next() {
         let (device, first) = (crowd.below(DEVICES), u32::from(crowd.below(24)) * 250);
         let (count, version) = (choose(&COUNTS, crowd.byte()), crowd.byte());
@@ -32,16 +45,11 @@ pub fn index_crowds(choices: &[u8]) {
             12 => crowd.pair.take(Step::Remove(member(device % 3))),
             13 => crowd.pair.take(Step::Hour(0)),
             14 => crowd.pair.take(Step::Restart { removed: None, is_read: true }),
-            _ => {
-                crowd.pair.take(Step::Restart { removed: None, is_read: false });
-                crowd.log_in();
-                crowd.pair.take(Step::Remove(member(device % 3)));
-                crowd.log_in();
-                crowd.pair.take(Step::Read);
-            }
+            _ => crowd.remove_while_reading(device),
         }
         crowd.log_in();
-        crowd.ask();
+        let asker = crowd.below(DEVICES);
+        crowd.ask(asker);
     }
 }
 
@@ -193,12 +201,26 @@ impl<Choices: Iterator<Item = u8>> Crowd<Choices> {
         }
     }
 
+    /// The member of a device is removed after a restart, before all is read. Somebody gets the name, and logs in.
+    fn remove_while_reading(&mut self, device: u8) {
+        self.pair.take(Step::Restart { removed: None, is_read: false });
+        self.log_in();
+        self.pair.take(Step::Remove(member(device % 3)));
+        self.log_in();
+        self.pair.take(Step::Read);
+    }
+
     /// A few questions.
-    fn ask(&mut self) {
-        let device = self.below(DEVICES);
+    fn ask(&mut self, device: u8) {
+        self.search_both(0);
         let number = u32::from(self.byte()) * 40;
-        for _ in 0..4 {
-            let search = self.search(number);
+        // What more roots have than are looked up.
+        let (alike, bytes_max) = ("11111111".parse().expect("a prefix"), Some(size(3)));
+        let alike = Filter { root_prefix: Some(alike), bytes_max, ..Filter::default() };
+        let mut searches =
+            vec![Search { text: Query::new("").expect("a short query"), filter: alike, after: None }];
+        searches.extend((0..4).map(|_| self.search(number)));
+        for search in searches {
             self.framed(device, Request::Search(search));
         }
         let announced = vec![content(number, 1).root.expect("it has one")];
@@ -216,6 +238,13 @@ impl<Choices: Iterator<Item = u8>> Crowd<Choices> {
         for kind in [RequestKind::Sch(Some(text)), RequestKind::Get(Some(name(number).as_str().to_owned()))] {
             self.legacy(kind);
         }
+    }
+
+    /// Two words that few names have both, though many have one.
+    fn search_both(&mut self, number: u32) {
+        let text = Query::new("sigma kappa").expect("a short query");
+        let after = Some(HitCursor { number, content: None });
+        self.framed(1, Request::Search(Search { text, filter: Filter::default(), after }));
     }
 
     fn ask_of_own(&mut self, device: u8, number: u32) {
@@ -247,9 +276,15 @@ impl<Choices: Iterator<Item = u8>> Crowd<Choices> {
     /// What is at the end, and what has an end.
     fn ask_of_the_abyss(&mut self) {
         let last = ABYSS - 40;
-        for (text, after) in
-            [("n664", 0), ("n6600", 20_000), ("n00", 66_000), ("kappa", 0), ("sigma kappa", 0)]
-        {
+        for (text, after) in [
+            ("n664", 0),
+            ("n6600", 20_000),
+            ("n00", 66_000),
+            ("n0012", 0),
+            ("n6553", 60_000),
+            ("kappa", 0),
+            ("sigma kappa", 0),
+        ] {
             let after = Some(HitCursor { number: after, content: None });
             let text = Query::new(text).expect("a short query");
             self.framed(0, Request::Search(Search { text, filter: Filter::default(), after }));

@@ -6,6 +6,7 @@
 //! | `step` | bytes to steps |
 //! | `tables` | what the steps choose from |
 //! | `model` | who is online and shares what, and what the index must answer to frames that change it |
+//! | `kept_model` | what it keeps over restarts, and when it forgets it |
 //! | `answers` | what it must answer to frames that only ask |
 //! | `legacy_model` | what it must answer to the original's datagrams |
 //! | `recalled` | the same for what is resumed |
@@ -14,6 +15,7 @@
 
 mod answers;
 mod crowds;
+mod kept_model;
 mod legacy_model;
 mod model;
 mod pages;
@@ -44,8 +46,18 @@ use step::{Framed, Step, Steps};
 /// The first byte chooses the limits, the rest are steps.
 pub fn index_steps(data: &[u8]) {
     let Some((&limits, steps)) = data.split_first() else { return };
+    play(limits, Steps::new(steps));
+}
+
+/// The same with other steps for the same bytes: for random ones, which would rarely make a session that lasts otherwise.
+pub fn index_history(data: &[u8]) {
+    let Some((&limits, steps)) = data.split_first() else { return };
+    play(limits, Steps::of_few(steps));
+}
+
+fn play(limits: u8, steps: Steps<'_>) {
     let mut pair = Pair::new(limits);
-    for step in Steps::new(steps).take(STEPS_MAX) {
+    for step in steps.take(STEPS_MAX) {
         pair.take(step);
     }
 }
@@ -56,15 +68,14 @@ struct Pair {
     elapsed: Duration,
     index: Index,
     model: Model,
-    /// All that the index has noted.
     kept: Kept,
-    /// What is being read: as it was when the server was started.
+    /// What is being read: all of it, as it was when the server was started.
     unread: Option<Kept>,
     /// Whose a device is. One that nobody has enrolled is the first member's.
     whose: BTreeMap<PublicKey, Arc<MemberName>>,
 }
 
-/// What is kept while the server doesn't run.
+/// What a store keeps: all that the index has noted.
 #[derive(Clone, Default)]
 struct Kept {
     publications: BTreeMap<(Arc<MemberName>, FileName), Content>,
