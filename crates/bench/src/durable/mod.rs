@@ -20,7 +20,6 @@ use crate::client::ClientError;
 use crate::people::{self, DEVICES_PER_MEMBER};
 use crate::process::ProcessError;
 use crate::report::ReportError;
-use crate::search::names::Names;
 use crate::server::{DataFolder, ServerError};
 
 pub(crate) use publish::{PublishOptions, publish};
@@ -52,22 +51,22 @@ pub(crate) enum DurableError {
 /// Edits of one commit where the store is filled by itself: what the server makes of a burst of requests.
 const COMMIT: usize = 4_096;
 
+/// Files that a member publishes before it is another one's turn: about as many as there is room for in a request.
+const AT_ONCE: usize = 16;
+
 /// The file behind the name with this number: each with a root of its own.
 fn offer(number: usize, name: FileName) -> Offer {
     let file_bytes = FileBytes::new(1_000 + number as u64).expect("far below the largest");
     Offer { name, file_bytes, root: Some(catalog::root(number)), is_folder: false }
 }
 
-/// The names, as so many members publish them in turn; without a server.
-fn edits(names: usize, members: usize) -> impl Iterator<Item = Edit> {
-    let people: Vec<Arc<MemberName>> =
-        (0..members).map(|member| Arc::new(people::member_of(member * DEVICES_PER_MEMBER))).collect();
-    // A member publishes some files at once, and then it is another one's turn.
-    Names::new(1, names).take(names).enumerate().map(move |(number, name)| {
-        let member = Arc::clone(&people[number / 16 % members]);
-        let content = offer(number, name.clone()).content();
-        Edit::Publish { member, name, content }
-    })
+/// The member with this number.
+fn member(number: usize) -> Arc<MemberName> {
+    Arc::new(people::member_of(number * DEVICES_PER_MEMBER))
+}
+
+fn edit(member: &Arc<MemberName>, offer: &Offer) -> Edit {
+    Edit::Publish { member: Arc::clone(member), name: offer.name.clone(), content: offer.content() }
 }
 
 /// Commits these edits to the store of this folder. No server runs in it.

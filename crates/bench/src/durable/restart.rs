@@ -1,17 +1,20 @@
 //! How soon a server that was killed answers again, with millions of publications in its store.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::Query;
+use bittrickle_server::index::Edit;
 use bittrickle_wire::messages::{Filter, Heartbeat, Request, Search};
 use bittrickle_wire::seal::Aes256Gcm;
+use bittrickle_wire::{MemberName, Query};
 use clap::{Args, value_parser};
 
-use super::{DurableError, edits, fill};
+use super::{AT_ONCE, DurableError, edit, fill, member, offer};
 use crate::client::{Client, ClientError};
 use crate::people::DEVICES_PER_MEMBER;
 use crate::process::Role;
 use crate::report::{Line, Report};
+use crate::search::names::Names;
 use crate::server::{DataFolder, Server};
 
 /// What to measure.
@@ -60,6 +63,15 @@ pub(crate) fn restart(options: &RestartOptions, report: &mut Report) -> Result<(
     report.add(&Line::new(format!("{label}.heartbeat"), heartbeat.as_secs_f64(), "s"))?;
     report.add(&Line::new(label, search.as_secs_f64(), "s"))?;
     Ok(())
+}
+
+/// The names in no order, as so many members publish them by turns.
+fn edits(names: usize, members: usize) -> impl Iterator<Item = Edit> {
+    let people: Vec<Arc<MemberName>> = (0..members).map(member).collect();
+    Names::new(1, names)
+        .take(names)
+        .enumerate()
+        .map(move |(number, name)| edit(&people[number / AT_ONCE % members], &offer(number, name)))
 }
 
 /// Asks until the index has read what is published.
