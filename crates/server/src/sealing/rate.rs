@@ -38,8 +38,10 @@ impl Budget {
     }
 
     fn refill(&mut self, now_ms: u64, rate: Rate) {
-        // After 49 days without a question the clock has gone round; what is refilled then is too little, never too much.
+        // Another thread may have looked at its clock earlier and come later. After 24 days without a question the clock seems
+        // to have gone back as well; what is refilled then is too little, never too much.
         let elapsed_ms = short(now_ms).wrapping_sub(self.at_ms);
+        let elapsed_ms = if elapsed_ms <= u32::MAX / 2 { elapsed_ms } else { 0 };
         let refilled = u64::from(elapsed_ms) * u64::from(rate.per_second) + u64::from(self.thousandths);
         let most = rate.burst.saturating_mul(1_000);
         self.thousandths = u32::try_from(refilled).unwrap_or(u32::MAX).min(most);
@@ -63,5 +65,13 @@ mod tests {
         assert!(!budget.take(49, rate) && budget.take(50, rate) && !budget.take(50, rate));
         assert_eq!((51..10_050).filter(|now_ms| budget.take(*now_ms, rate)).count(), 199);
         assert!(!budget.is_full(10_100, rate) && budget.is_full(20_000, rate));
+    }
+
+    #[test]
+    fn whoever_looked_at_the_clock_earlier_is_given_no_more() {
+        let rate = Rate { per_second: 20, burst: 5 };
+        let mut budget = Budget::full(1_000, rate);
+        assert_eq!((0..9).filter(|_| budget.take(1_000, rate)).count(), 5);
+        assert!(!budget.take(999, rate) && !budget.take(1_000, rate) && budget.take(1_050, rate));
     }
 }
