@@ -45,8 +45,14 @@ const NAME: &str = "name:";
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Root(root) => write!(f, "{ROOT}{root}"),
-            Self::Name(name) => write!(f, "{NAME}{}", name.as_str()),
+            Self::Root(root) => {
+                f.write_str(ROOT)?;
+                fmt::Display::fmt(root, f)
+            }
+            Self::Name(name) => {
+                f.write_str(NAME)?;
+                f.write_str(name.as_str())
+            }
         }
     }
 }
