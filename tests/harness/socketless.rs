@@ -1,5 +1,6 @@
 //! A server without a socket, at invented times, and devices that make handshakes with it in the same process.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use bittrickle_wire::messages::{Reply, Request};
 use bittrickle_wire::seal::{
     Datagram, DatagramSession, Entropy, Hello, Initiate, Initiating, PublicKey, Retry, SecretKey,
 };
-use bittrickle_wire::{DatagramCodec, Encoding, Frame, Hex64, Message, Received};
+use bittrickle_wire::{DatagramCodec, Encoding, Frame, Hex64, MemberName, Message, Received};
 use bytes::BytesMut;
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
@@ -27,6 +28,7 @@ pub struct Server {
     pub now: Instant,
     key: PublicKey,
     entropy: Entropy,
+    members: BTreeSet<MemberName>,
 }
 
 /// A device that has made a handshake.
@@ -61,7 +63,7 @@ impl Server {
         let identity = Identity { secret, directory: Directory::default(), seed: [start; 32] };
         let index = Index::new(now, Hex64(start.into()), index::Limits::default());
         let responder = Responder::new(index, identity, limits, legacy);
-        Self { responder, now, key, entropy: Entropy::new([start ^ 0xff; 32]) }
+        Self { responder, now, key, entropy: Entropy::new([start ^ 0xff; 32]), members: BTreeSet::new() }
     }
 
     /// The server's key.
@@ -75,11 +77,25 @@ impl Server {
         self.now += Duration::from_millis(milliseconds);
     }
 
+    /// Adds a member, unless it is one.
+    pub fn add_member(&mut self, member: &str) {
+        let member = samples::member(member);
+        if self.members.insert(member.clone()) {
+            self.responder.apply(&Change::MemberAdded(member));
+        }
+    }
+
+    /// Removes a member.
+    pub fn remove_member(&mut self, member: &str) {
+        let member = samples::member(member);
+        self.members.remove(&member);
+        self.responder.apply(&Change::MemberRemoved(member));
+    }
+
     /// Makes a device a member's, as an enrolment does.
     pub fn enrol(&mut self, member: &str, device: PublicKey) {
-        let member = samples::member(member);
-        self.responder.apply(&Change::MemberAdded(member.clone()));
-        self.responder.apply(&Change::DeviceAdded { device, member });
+        self.add_member(member);
+        self.responder.apply(&Change::DeviceAdded { device, member: samples::member(member) });
     }
 
     /// Sends a datagram to the server. What it says at once, if anything.

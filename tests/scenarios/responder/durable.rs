@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use bittrickle_server::directory::Change;
 use bittrickle_server::index::{Catalogue, Edit};
 use bittrickle_tests::samples;
-use bittrickle_tests::socketless::{Device, Server, secret};
+use bittrickle_tests::socketless::{Device, Server};
 use bittrickle_wire::messages::{Logout, RefusalCode, Reply, Request};
 use bytes::BytesMut;
 
@@ -104,9 +103,10 @@ fn what_is_kept_already_can_be_published_again_while_nothing_new_can_be_kept() {
 #[test]
 fn who_is_removed_while_publications_are_read_leaves_none_to_the_next_of_this_name() {
     let mut world = Server::new();
+    world.add_member("carol");
     world.responder.keep_publications();
     world.log_in("carol", 3, BOB);
-    world.responder.apply(&Change::MemberRemoved(samples::member("carol")));
+    world.remove_member("carol");
     let batch = world.responder.next_batch().unwrap();
     assert!(matches!(&batch.edits[..], [Edit::Forget { member }] if member.as_str() == "carol"));
     world.log_in("carol", 4, BOB);
@@ -115,17 +115,30 @@ fn who_is_removed_while_publications_are_read_leaves_none_to_the_next_of_this_na
     assert_eq!(world.responder.index.publication_count(), 0);
 }
 
+/// BT-6.2-9: a removal was durable, and the server was killed before it is durable what was published.
+#[test]
+fn who_comes_while_publications_are_read_gets_none_that_somebody_of_this_name_has_left() {
+    let mut world = Server::new();
+    world.responder.keep_publications();
+    world.log_in("carol", 4, BOB);
+    let left = (Arc::new(samples::member("carol")), samples::name("left"), samples::hashed(5, 7));
+    world.responder.load(Catalogue::of([left]));
+    assert_eq!(world.responder.index.publication_count(), 0);
+    let batch = world.responder.next_batch().unwrap();
+    assert!(matches!(&batch.edits[..], [Edit::Forget { member }] if member.as_str() == "carol"));
+}
+
 /// BT-6.2-9: of very many publications a few are withdrawn at a time, and nobody else has the name before all are.
 #[test]
 fn a_member_with_very_many_publications_is_forgotten_bit_by_bit() {
     let mut world = Server::new();
+    world.add_member("carol");
     world.responder.keep_publications();
     let carol = Arc::new(samples::member("carol"));
-    world.enrol("carol", secret(3).public());
     let names = (0..5_000)
         .map(|number| (Arc::clone(&carol), samples::name(&format!("{number}")), samples::hashed(5, 7)));
     world.responder.load(Catalogue::of(names));
-    world.responder.apply(&Change::MemberRemoved(samples::member("carol")));
+    world.remove_member("carol");
     let left = world.responder.index.publication_count();
     assert!(0 < left && left < 5_000 && world.responder.index.is_forgetting());
     let batch = world.responder.next_batch().unwrap();
@@ -188,6 +201,7 @@ fn who_is_offline_for_too_many_hours_publishes_nothing_any_more() {
 #[test]
 fn while_publications_are_read_what_is_asked_about_them_has_to_wait_and_nothing_else() {
     let mut world = Server::new();
+    world.add_member("alice");
     world.responder.keep_publications();
     let mut alice = world.log_in("alice", 1, ALICE);
     assert_eq!(refusal(&mut world, &mut alice, heartbeat()), None);

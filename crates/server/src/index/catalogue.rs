@@ -179,8 +179,8 @@ impl Index {
         self.is_loading = false;
         self.publications = catalogue.publications;
         self.offline_hours = catalogue.offline_hours;
-        let removed = std::mem::take(&mut self.removed_while_loading);
-        let is_gone = |member: &&Arc<MemberName>| !is_known(member) || removed.contains(&***member);
+        let disowned = std::mem::take(&mut self.disowned);
+        let is_gone = |member: &&Arc<MemberName>| !is_known(member) || disowned.contains(&***member);
         let gone: Vec<_> = self.publications.members().filter(is_gone).cloned().collect();
         gone.iter().for_each(|member| self.forget(member));
         self.end_absences();

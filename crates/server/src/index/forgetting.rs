@@ -15,8 +15,19 @@ impl Index {
     pub fn remove_member(&mut self, member: &MemberName) {
         self.close_member(member);
         self.forget(member);
+        self.disown(member);
+    }
+
+    /// Takes note of a new member. What is still being read under this name is of somebody who had it before: a server that
+    /// was killed right after it had removed them may have kept it.
+    pub fn add_member(&mut self, member: &MemberName) {
+        self.disown(member);
+    }
+
+    /// What is still being read under this name is nobody's.
+    fn disown(&mut self, member: &MemberName) {
         if self.is_loading {
-            self.removed_while_loading.insert(member.clone());
+            self.disowned.insert(member.clone());
         }
     }
 

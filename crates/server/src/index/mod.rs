@@ -111,9 +111,9 @@ pub struct Index {
     offline_hours: HashMap<Arc<MemberName>, u32>,
     /// What has changed about publications, if anybody wants to know.
     edits: Option<Vec<Edit>>,
-    /// Whether the publications are still being read, and who has been removed since that began.
+    /// Whether the publications are still being read, and under which names they will be nobody's.
     is_loading: bool,
-    removed_while_loading: BTreeSet<MemberName>,
+    disowned: BTreeSet<MemberName>,
     /// Members whose publications are being withdrawn.
     forgetting: VecDeque<Arc<MemberName>>,
     /// Whether changes of them can't be kept at present.
@@ -135,7 +135,7 @@ impl Index {
             offline_hours: HashMap::new(),
             edits: None,
             is_loading: false,
-            removed_while_loading: BTreeSet::new(),
+            disowned: BTreeSet::new(),
             forgetting: VecDeque::new(),
             is_refusing: false,
         }

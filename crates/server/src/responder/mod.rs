@@ -146,8 +146,8 @@ impl<C: Cipher> Responder<C> {
         match change {
             Change::MemberDisabled(member) => self.index.close_member(member),
             Change::MemberRemoved(member) => self.index.remove_member(member),
-            Change::MemberAdded(_) | Change::MemberEnabled(_) => {}
-            Change::DeviceAdded { .. } | Change::DeviceRevoked(_) => {}
+            Change::MemberAdded(member) => self.index.add_member(member),
+            Change::MemberEnabled(_) | Change::DeviceAdded { .. } | Change::DeviceRevoked(_) => {}
         }
     }
 
