@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bittrickle_server::directory::Change;
+use bittrickle_server::index::Catalogue;
 use bittrickle_server::responder::{Front, Work};
 use bittrickle_tests::samples;
 use bittrickle_tests::socketless::{Device, Server, secret};
@@ -100,6 +101,30 @@ fn a_session_that_is_over_is_over_for_every_front() {
     beat(&world, &mut front, &mut carol);
     world.responder.apply(&Change::MemberDisabled(samples::member("carol")));
     assert_eq!(refused_beat(&mut world, &mut front, &mut carol), RefusalCode::NOT_ENROLLED);
+}
+
+/// What is quick is answered by whatever thread has read it: nothing else may be waiting for it then.
+#[test]
+fn what_is_quickly_looked_up_is_answered_at_once_and_changes_nothing() {
+    let mut quick = Vec::new();
+    for (name, request) in samples::requests() {
+        let mut world = Server::new();
+        world.add_member("alice");
+        world.responder.keep_publications();
+        world.responder.load(Catalogue::default());
+        let mut front = world.responder.front();
+        let mut alice = world.log_in("alice", 1, ALICE);
+        let (_, left) = take(&world, &mut front, ALICE.parse().unwrap(), &alice.sealed(request));
+        let Some(left) = left.filter(Work::is_quick) else { continue };
+        quick.push(name.split('_').next().unwrap());
+        let out = work(&mut world, alice.address, left);
+        assert!(alice.open(&out).is_some(), "{name} is answered");
+        let responder = &mut world.responder;
+        assert!(responder.next_batch().is_none() && responder.next_check().is_none(), "{name}");
+        assert!(!responder.has_handshakes() && responder.index.session_count() == 1, "{name}");
+    }
+    quick.dedup();
+    assert_eq!(quick, ["locate", "list"]);
 }
 
 /// BT-5.3-3

@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use bittrickle_wire::legacy::Request as LegacyRequest;
 use bittrickle_wire::limits::{LEGACY_DATAGRAM_BYTES_MAX, STRANGER_DATAGRAM_BYTES_MIN};
-use bittrickle_wire::messages::{Reply, Versions};
+use bittrickle_wire::messages::{Reply, Request, Versions};
 use bittrickle_wire::seal::{
     Cipher, Datagram, DatagramError, Hello, Initiate, OpenError, Opened, SEALED_HEAD_BYTES, Sealed,
 };
-use bittrickle_wire::{DatagramCodec, Encoding, Format, Frame, Header, Kind, Message};
+use bittrickle_wire::{DatagramCodec, Encoding, Format, Frame, Header, Kind, Message, Received};
 use bytes::{Buf as _, BytesMut};
 use tokio_util::codec::{Decoder as _, Encoder as _};
 
@@ -62,6 +62,18 @@ impl Work {
             Self::Opened { .. } | Self::Legacy(_) => true,
             Self::Unknown(_) | Self::Hello(_) | Self::Initiate(_) => false,
         }
+    }
+
+    /// Whether it is looked up in microseconds and changes nothing, so that nothing is left to be done when it has been
+    /// answered. A search isn't: it may take milliseconds.
+    #[must_use]
+    pub fn is_quick(&self) -> bool {
+        let Self::Opened { opened, .. } = self else { return false };
+        let Ok(Some(Received::Frame(Frame { message: Message::Request(request), .. }))) = &opened.frame
+        else {
+            return false;
+        };
+        matches!(request, Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_))
     }
 }
 

@@ -1,22 +1,25 @@
 //! The sockets: datagrams are read and sorted by a few threads, which answer heartbeats by themselves; all else is answered by
-//! one.
+//! one, which has the responder.
 //!
 //! ```text
 //!  socket ── worker (front) ──┐ requests, strangers      ┌── durability
 //!  socket ── worker (front) ──┴──▶ queue ──▶ serve (responder) ──▶ answers
 //!       ◀── heartbeats' answers              └── accounts
 //! ```
+//! While little comes, a worker borrows the responder for what is quickly looked up: handing it over costs as much.
 
 pub mod batch;
 mod losses;
 mod port;
 mod queue;
+mod shared;
 mod sockets;
 mod workers;
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::Cipher;
@@ -29,6 +32,7 @@ use crate::durability::{Durability, Progress};
 use crate::responder::{Counters, Responder};
 use port::Port;
 use queue::{Exit, Sent, queue};
+use shared::Shared;
 pub use sockets::{RECEIVE_BYTES, Sockets};
 use workers::Workers;
 
@@ -80,53 +84,74 @@ pub async fn serve<C: Cipher>(
     let mut port = Port::new(sockets.try_clone_first()?)?;
     let (entrance, mut exit) = queue();
     let losses = sockets.losses();
-    let mut workers = Workers::start(sockets.into_all(), || responder.front(), &entrance)?;
+    let responder = Arc::new(Shared::new(responder));
+    let mut workers = Workers::start(sockets.into_all(), &responder, &entrance)?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut ticks = 0_u32;
     let mut unapplied = Unapplied::new();
     let mut reported = Reported::default();
+    let mut is_idle = true;
     loop {
         let Members { notices, durability, .. } = &mut members;
-        tokio::select! {
+        let event = tokio::select! {
             biased;
-            () = &mut stop => return Ok(responder.counters() + workers.counters()),
-            _ = tick.tick() => {
+            () = &mut stop => Event::Stop,
+            _ = tick.tick() => Event::Tick,
+            notice = notices.recv() => Event::Notice(notice),
+            progress = progress_of(durability) => Event::Progress(progress),
+            error = workers.failure() => return Err(error),
+            Some(batch) = exit.next() => {
+                answer_burst(&mut port, &responder, batch, &mut exit);
+                Event::Nothing
+            }
+            () = tokio::task::yield_now(), if !is_idle => Event::Nothing,
+        };
+        let responder = &mut *responder.lock();
+        match event {
+            Event::Stop => return Ok(responder.counters() + workers.counters()),
+            Event::Tick => {
                 responder.expire(Instant::now());
                 ticks = ticks.wrapping_add(1);
                 if ticks.is_multiple_of(HOUR_TICKS)
                     && let Some(hours_max) = members.offline_hours_max
                 {
-                    pass_hour(&mut responder, hours_max);
+                    pass_hour(responder, hours_max);
                 }
                 if ticks.is_multiple_of(REPORT_TICKS) {
                     reported.report(responder.counters() + workers.counters(), losses.count());
                 }
             }
-            notice = notices.recv() => match notice {
-                Some(notice) => take_notice(&mut port, &mut responder, notice, &mut unapplied),
-                None => return Err(io::Error::other("whoever checks passwords and keeps members has ended")),
-            },
-            progress = progress_of(durability) => match progress {
-                Some(progress) => take_progress(&mut port, &mut responder, progress, &mut unapplied)?,
-                None => return Err(io::Error::other("whoever keeps publications has ended")),
-            },
-            error = workers.failure() => return Err(error),
-            Some(batch) = exit.next() => answer_burst(&mut port, &mut responder, batch, &mut exit),
-            // These wait, and nothing else is to be done.
-            () = tokio::task::yield_now(), if responder.has_handshakes() || responder.index.is_forgetting() => {}
+            Event::Notice(Some(notice)) => take_notice(&mut port, responder, notice, &mut unapplied),
+            Event::Notice(None) => {
+                return Err(io::Error::other("whoever checks passwords and keeps members has ended"));
+            }
+            Event::Progress(Some(progress)) => take_progress(&mut port, responder, progress, &mut unapplied)?,
+            Event::Progress(None) => return Err(io::Error::other("whoever keeps publications has ended")),
+            Event::Nothing => {}
         }
         responder.index.forget_more();
-        answer_handshakes(&mut port, &mut responder);
+        answer_handshakes(&mut port, responder);
         while let Some(check) = responder.next_check() {
-            ask_for_check(&mut port, &mut responder, &members.accounts, check);
+            ask_for_check(&mut port, responder, &members.accounts, check);
         }
         if let Some(durability) = &members.durability
             && let Some(batch) = responder.next_batch()
         {
             durability.make_durable(batch);
         }
+        is_idle = !responder.has_handshakes() && !responder.index.is_forgetting();
     }
+}
+
+/// What the responder is needed for.
+enum Event {
+    Stop,
+    Tick,
+    Notice(Option<Notice>),
+    Progress(Option<Progress>),
+    /// Requests have been answered, or nothing has come: handshakes may wait, or somebody who is being forgotten.
+    Nothing,
 }
 
 /// Who waits for a removal to be durable, with the batch that it is in: what a member has published must not come back when
@@ -218,7 +243,7 @@ fn finish_check<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, id: Ch
 
 /// Answers what has come, and what more there is of requests. Of strangers a little in each burst, so that there are new
 /// sessions also when requests never end.
-fn answer_burst<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, first: Vec<Sent>, exit: &mut Exit) {
+fn answer_burst<C: Cipher>(port: &mut Port, responder: &Shared<C>, first: Vec<Sent>, exit: &mut Exit) {
     let mut batch = Some(first);
     for _ in 0..BURST {
         let Some(sent) = batch.take() else { break };
@@ -230,12 +255,15 @@ fn answer_burst<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, first:
     }
 }
 
-fn answer<C: Cipher>(port: &mut Port, responder: &mut Responder<C>, batch: Vec<Sent>) {
+fn answer<C: Cipher>(port: &mut Port, responder: &Shared<C>, batch: Vec<Sent>) {
     let now = Instant::now();
+    let mut responder = responder.lock();
     for (from, work) in batch {
         responder.work(now, from, work, port.bytes());
         port.end(from);
     }
+    // Sending takes as long as answering.
+    drop(responder);
     port.send();
 }
 

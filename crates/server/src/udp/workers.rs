@@ -1,4 +1,5 @@
-//! The threads that read datagrams: each has a socket, and answers heartbeats by itself.
+//! The threads that read datagrams: each has a socket, and answers heartbeats by itself, and while little comes also what is
+//! quickly looked up.
 
 use std::io;
 use std::net::UdpSocket;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{BATCH, Inbound};
 use super::port::{Port, canonical};
 use super::queue::{Entrance, Sent};
+use super::shared::Shared;
 use crate::responder::{Counters, Front};
 
 /// All of them. They end when this goes.
@@ -32,15 +34,24 @@ struct Worker<C> {
     socket: tokio::net::UdpSocket,
     port: Port,
     front: Front<C>,
+    responder: Arc<Shared<C>>,
     entrance: Entrance,
     inbound: Inbound,
     requests: Vec<Sent>,
     strangers: Vec<Sent>,
+    /// Batches in a row with which more may have waited.
+    full_batches: u32,
     counters: Arc<Mutex<Counters>>,
 }
 
 /// Batches read in a row before it is looked whether to stop.
 const BURST: usize = 16;
+
+/// For how long a worker looks things up before it is there for heartbeats again.
+const LOOK_UP_FOR: Duration = Duration::from_millis(1);
+
+/// Full batches in a row after which more comes than a worker can look up, and it is there for heartbeats alone.
+const FULL_BATCHES_MAX: u32 = 4;
 
 /// Errors in a row after which a socket is given up.
 const RECEIVE_ERRORS_MAX: u32 = 100;
@@ -52,18 +63,19 @@ impl Workers {
     /// Starts one for each socket.
     pub(super) fn start<C: Cipher>(
         sockets: Vec<UdpSocket>,
-        front: impl Fn() -> Front<C>,
+        responder: &Arc<Shared<C>>,
         entrance: &Entrance,
     ) -> io::Result<Self> {
         let (failed, failures) = mpsc::unbounded_channel();
         let mut workers =
             Self { stop: CancellationToken::new(), threads: Vec::new(), counters: Vec::new(), failures };
         for socket in sockets {
-            let (front, entrance, failed) = (front(), entrance.clone(), failed.clone());
+            let (front, responder) = (responder.lock().front(), Arc::clone(responder));
+            let (entrance, failed) = (entrance.clone(), failed.clone());
             let (stop, counters) = (workers.stop.clone(), Arc::<Mutex<Counters>>::default());
             workers.counters.push(Arc::clone(&counters));
             let run = move || {
-                let ended = run(socket, front, entrance, counters, &stop);
+                let ended = run(socket, front, responder, entrance, counters, &stop);
                 // Nobody wants to know when all are ending.
                 let _ = ended.map_err(|error| failed.send(error));
             };
@@ -100,6 +112,7 @@ impl Drop for Workers {
 fn run<C: Cipher>(
     socket: UdpSocket,
     front: Front<C>,
+    responder: Arc<Shared<C>>,
     entrance: Entrance,
     counters: Arc<Mutex<Counters>>,
     stop: &CancellationToken,
@@ -110,7 +123,18 @@ fn run<C: Cipher>(
         let socket = tokio::net::UdpSocket::from_std(socket)?;
         let (requests, strangers) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let inbound = Inbound::default();
-        let worker = Worker { socket, port, front, entrance, inbound, requests, strangers, counters };
+        let worker = Worker {
+            socket,
+            port,
+            front,
+            responder,
+            entrance,
+            inbound,
+            requests,
+            strangers,
+            full_batches: 0,
+            counters,
+        };
         worker.run(stop).await
     })
 }
@@ -168,7 +192,32 @@ impl<C: Cipher> Worker<C> {
             self.port.end(from);
         }
         self.port.send();
+        let is_full = self.inbound.datagrams().len() == BATCH;
+        self.full_batches = if is_full { self.full_batches.saturating_add(1) } else { 0 };
+        if self.full_batches < FULL_BATCHES_MAX {
+            self.look_up(now);
+        }
         self.entrance.push(&mut self.requests, &mut self.strangers, |work| self.front.shed(work));
         *self.counters.lock().unwrap_or_else(PoisonError::into_inner) = self.front.counters();
+    }
+
+    /// Answers what is quickly looked up: handing it over costs as much. That for which there isn't time, and all of it while
+    /// the responder is busy, is handed over with the rest.
+    fn look_up(&mut self, now: Instant) {
+        let until = now + LOOK_UP_FOR;
+        let mut left = Vec::new();
+        for (from, work) in self.requests.extract_if(.., |(_, work)| work.is_quick()) {
+            if Instant::now() < until
+                && let Some(mut responder) = self.responder.borrow()
+            {
+                responder.work(now, from, work, self.port.bytes());
+                drop(responder);
+                self.port.end(from);
+            } else {
+                left.push((from, work));
+            }
+        }
+        self.requests.append(&mut left);
+        self.port.send();
     }
 }
