@@ -9,8 +9,9 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::lines::Lines;
 use crate::peer::{At, join};
-use crate::process::{Ended, Lines, Process, Programs};
+use crate::process::{Ended, Process, Programs};
 use crate::wait::wait_for;
 
 /// A device that has joined, and fetches with `bittrickle get`.
@@ -89,7 +90,8 @@ impl Taker {
     /// The program isn't there.
     #[must_use]
     pub fn start(&self, what: &str) -> Get {
-        let mut child = self
+        let (stdout, stderr) = (Lines::new(), Lines::new());
+        let child = self
             .programs
             .peer()
             .arg("--state-dir")
@@ -98,12 +100,10 @@ impl Taker {
             .arg(&self.out)
             .args(&self.extra)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout.stdio())
+            .stderr(stderr.stdio())
             .spawn()
             .expect("the test program is built");
-        let stdout = Lines::read(child.stdout.take().expect("it is piped"));
-        let stderr = Lines::read(child.stderr.take().expect("it is piped"));
         Get { process: Process::new(child), stdout, stderr }
     }
 

@@ -6,6 +6,7 @@ pub mod get;
 pub mod legacy_client;
 mod legacy_json;
 pub mod legacy_server;
+mod lines;
 pub mod network;
 pub mod noise;
 pub mod peer;

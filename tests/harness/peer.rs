@@ -11,7 +11,8 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::get::names_in;
-use crate::process::{Ended, Lines, Process, Programs, run};
+use crate::lines::Lines;
+use crate::process::{Ended, Process, Programs, run};
 use crate::sealed_index::SealedIndex;
 use crate::server::Server;
 use crate::wait::wait_for;
@@ -113,6 +114,7 @@ impl Peer {
         server: &[&str],
         extra: &[&str],
     ) -> Self {
+        let (stdout, stderr) = (Lines::new(), Lines::new());
         let mut child = programs
             .peer()
             .args(server)
@@ -123,13 +125,11 @@ impl Peer {
             .args(extra)
             .arg("shell")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdout(stdout.stdio())
+            .stderr(stderr.stdio())
             .spawn()
             .expect("the test program is built");
         let stdin = child.stdin.take();
-        let stdout = Lines::read(child.stdout.take().expect("it is piped"));
-        let stderr = Lines::read(child.stderr.take().expect("it is piped"));
         Self { process: Process::new(child), stdin, stdout, stderr, folder, state }
     }
 

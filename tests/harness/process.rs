@@ -1,11 +1,9 @@
 //! Server and peer as processes of their own, started from one binary.
 
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,13 +29,6 @@ pub struct Ended {
     pub stdout: Vec<String>,
     /// All that it wrote to stderr, line by line.
     pub stderr: Vec<String>,
-}
-
-/// What a stream has brought so far.
-#[derive(Debug)]
-pub(crate) struct Lines {
-    lines: Arc<Mutex<Vec<String>>>,
-    reader: Option<JoinHandle<()>>,
 }
 
 /// How long a process may take to end once it is told to.
@@ -162,40 +153,5 @@ impl Ended {
     #[must_use]
     pub fn told(&self) -> String {
         self.stderr.join("\n")
-    }
-}
-
-impl Lines {
-    pub(crate) fn read(stream: impl Read + Send + 'static) -> Self {
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || {
-            for line in BufReader::new(stream).split(b'\n') {
-                let Ok(line) = line else { return };
-                let line = String::from_utf8_lossy(&line).into_owned();
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
-        Self { lines, reader: Some(reader) }
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-
-    pub(crate) fn from(&self, start: usize) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)[start..].to_vec()
-    }
-
-    pub(crate) fn find(&self, text: &str) -> Option<String> {
-        self.from(0).into_iter().find(|line| line.contains(text))
-    }
-
-    /// Everything, once the stream has ended.
-    pub(crate) fn all(&mut self) -> Vec<String> {
-        if let Some(reader) = self.reader.take() {
-            reader.join().expect("the reader doesn't panic");
-        }
-        self.from(0)
     }
 }

@@ -14,14 +14,13 @@ use bittrickle_tests::peer::Peer;
 use bittrickle_tests::sealed_index::{Answer, SealedIndex};
 use bittrickle_tests::sealed_stream::INITIATE_BYTES;
 use bittrickle_tests::server::Server;
-use bittrickle_tests::wait::wait_until;
 use bittrickle_wire::messages::{Access, Described, Fetch, Part, RefusalCode, Refused, Reply};
 use bittrickle_wire::seal::Ticket;
 use bittrickle_wire::{FileBytes, HexBytes, Kind, Message, Root};
 use bytes::Bytes;
 
 use crate::programs;
-use crate::source::{Source, as_it_is, content, data, move_to, publish_at, read_request, serve_content};
+use crate::source::{Sharer, Source, as_it_is, content, data, read_request, serve_content};
 
 const ALICE: (&str, &str) = ("alice", "wonderland");
 
@@ -50,13 +49,12 @@ fn a_source_that_lies_is_named_and_not_asked_again() {
     let mut bob = bob(&server);
     let (device, bytes) = (secret_key(), content((2 << 20) + 5, 1));
     let nowhere = "127.0.0.1:9999".parse().unwrap();
-    let mut alice = publish_at(&server, ALICE, &device, nowhere, "evil.bin", &bytes);
+    let mut alice = Sharer::log_in(&server, ALICE, &device, nowhere, "evil.bin", &bytes);
     for (twist, error) in lies(&bytes) {
         let source = Source::start(1, serve_content(device.clone(), bytes.clone(), twist));
-        move_to(&mut alice, source.address);
+        alice.move_to(source.address);
         let before = bob.stderr().len();
         assert!(bob.ask("get evil.bin").is_empty(), "{error}");
-        wait_until("all is told", || bob.stderr().len() >= before + 2);
         let told = bob.stderr().split_off(before).join("\n");
         assert!(told.contains("alice at") && told.contains(error), "{error}: {told}");
         assert!(
@@ -68,7 +66,7 @@ fn a_source_that_lies_is_named_and_not_asked_again() {
     }
     // What was right has been kept all the while.
     let source = Source::start(1, serve_content(device, bytes.clone(), as_it_is));
-    move_to(&mut alice, source.address);
+    alice.move_to(source.address);
     assert_eq!(bob.ask("get evil.bin"), ["File downloaded successfully."]);
     assert!(std::fs::read(bob.path("evil.bin")).unwrap() == bytes);
 }
@@ -119,7 +117,7 @@ fn a_source_that_brings_nothing_is_tried_three_times() {
     let mut bob = bob(&server);
     let (device, bytes) = (secret_key(), content(3 << 20, 2));
     let nowhere = "127.0.0.1:9999".parse().unwrap();
-    let mut alice = publish_at(&server, ALICE, &device, nowhere, "file.bin", &bytes);
+    let mut alice = Sharer::log_in(&server, ALICE, &device, nowhere, "file.bin", &bytes);
     let refused = || Message::Reply(Reply::Refused(Refused::new(RefusalCode::UNREADABLE, "come back later")));
     let twists: [(Twist, &str); 2] = [
         (Box::new(|_, _| None), "it ends the connection"),
@@ -127,10 +125,9 @@ fn a_source_that_brings_nothing_is_tried_three_times() {
     ];
     for (twist, error) in twists {
         let source = Source::start(ATTEMPTS, serve_content(device.clone(), bytes.clone(), twist));
-        move_to(&mut alice, source.address);
+        alice.move_to(source.address);
         let before = bob.stderr().len();
         assert!(bob.ask("get file.bin").is_empty());
-        wait_until("all is told", || bob.stderr().len() > before + ATTEMPTS);
         let told = bob.stderr().split_off(before);
         assert_eq!(told.iter().filter(|line| line.contains(error)).count(), ATTEMPTS, "{told:?}");
         assert!(told.last().unwrap().contains("no source is left"), "{told:?}");
@@ -164,7 +161,14 @@ fn wrong_bytes_from_one_of_three_sources_do_no_harm() {
             Some(honest.into_iter().map(flip).collect())
         };
         let source = Source::start(1, serve_content(device.clone(), bytes.clone(), twist));
-        clients.push(publish_at(&server, (member, password), &device, source.address, "file.bin", &bytes));
+        clients.push(Sharer::log_in(
+            &server,
+            (member, password),
+            &device,
+            source.address,
+            "file.bin",
+            &bytes,
+        ));
         sources.push(source);
     }
     assert_eq!(bob.ask("get file.bin"), ["File downloaded successfully."]);
@@ -186,7 +190,7 @@ fn a_source_that_says_nothing_is_left_in_time() {
         let _ = stream.read(&mut [0]);
     });
     let mut bob = bob(&server);
-    let _alice = publish_at(&server, ALICE, &device, silent.address, "silent.bin", &bytes);
+    let _alice = Sharer::log_in(&server, ALICE, &device, silent.address, "silent.bin", &bytes);
     let started = Instant::now();
     bob.type_line("get silent.bin");
     bob.wait_for_stderr("does not answer within 5 s");

@@ -132,27 +132,36 @@ pub(crate) fn content(bytes: usize, seed: u64) -> Vec<u8> {
     next.take(bytes).collect()
 }
 
-/// A member with this device, whose file server is said to be at `source`, and who has published this content. Stays online
-/// while it lives, for as long as a session lasts without heartbeats.
-pub(crate) fn publish_at(
-    server: &Server,
-    member: (&str, &str),
-    device: &SecretKey,
-    source: SocketAddr,
-    name: &str,
-    bytes: &[u8],
-) -> Client {
-    let mut client = Client::log_in_with(server, device.clone(), member.0, member.1, source.port());
-    let file_bytes = FileBytes::new(bytes.len() as u64).unwrap();
-    let root = Some(Root::of(bytes));
-    publish(&mut client, Offer { name: FileName::new(name).unwrap(), file_bytes, root, is_folder: false });
-    client
+/// A member who has published one content. Stays online while it lives, for as long as a session lasts without heartbeats.
+pub(crate) struct Sharer {
+    client: Client,
+    offer: Offer,
 }
 
-/// The same member's peer, somewhere else.
-pub(crate) fn move_to(client: &mut Client, source: SocketAddr) {
-    let reply = client.ask(Encoding::Bincode, login(source.port()));
-    assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
+impl Sharer {
+    /// A member with this device, whose file server is said to be at `source`.
+    pub(crate) fn log_in(
+        server: &Server,
+        member: (&str, &str),
+        device: &SecretKey,
+        source: SocketAddr,
+        name: &str,
+        bytes: &[u8],
+    ) -> Self {
+        let mut client = Client::log_in_with(server, device.clone(), member.0, member.1, source.port());
+        let file_bytes = FileBytes::new(bytes.len() as u64).unwrap();
+        let root = Some(Root::of(bytes));
+        let offer = Offer { name: FileName::new(name).unwrap(), file_bytes, root, is_folder: false };
+        publish(&mut client, offer.clone());
+        Self { client, offer }
+    }
+
+    /// The same member's peer, somewhere else, and online again should its session have been over.
+    pub(crate) fn move_to(&mut self, source: SocketAddr) {
+        let reply = self.client.ask(Encoding::Bincode, login(source.port()));
+        assert!(matches!(reply, Reply::LoggedIn(_)), "{reply:?}");
+        publish(&mut self.client, self.offer.clone());
+    }
 }
 
 pub(crate) fn publish(client: &mut Client, offer: Offer) {
