@@ -1,5 +1,6 @@
 //! A bare client: one socket, one handshake, one question, one answer.
 
+use std::iter;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -24,6 +25,10 @@ pub struct Client {
     session: Option<DatagramSession>,
     next_request_id: u32,
 }
+
+/// After how long a datagram of a handshake is sent again, and how often it is sent at most.
+const RESEND_AFTER: Duration = Duration::from_millis(500);
+const SENDS: usize = 20;
 
 impl Client {
     /// A client for this server, with a new device key and without a session.
@@ -83,19 +88,32 @@ impl Client {
         let device_index = u32::from_be_bytes(self.entropy.draw());
         let mut datagram = BytesMut::new();
         Hello { device_index, nonce: self.entropy.draw() }.write(&mut datagram);
-        self.send(&datagram);
-        let Ok(Datagram::Retry(retry)) = Datagram::parse(&self.receive().expect("a cookie")) else {
-            panic!("Hello is answered with something else");
-        };
+        let retry = self.ask_for_hands(&datagram, |answer| match answer {
+            Datagram::Retry(retry) => Some(retry),
+            _ => None,
+        });
         let (mut initiating, initiate) =
             Initiating::new(&self.device, &self.server_key, &retry, self.entropy.draw());
         datagram.clear();
         initiate.write(&mut datagram);
-        self.send(&datagram);
-        let Ok(Datagram::Accept(accept)) = Datagram::parse(&self.receive().expect("an answer")) else {
-            panic!("Initiate is answered with something else");
-        };
+        let accept = self.ask_for_hands(&datagram, |answer| match answer {
+            Datagram::Accept(accept) => Some(accept),
+            _ => None,
+        });
         self.session = Some(initiating.finish(&accept).expect("the server has its key").0);
+    }
+
+    /// Sends a datagram of a handshake, and again until this answer comes, as devices do (BT-6.4-6): there may have been many
+    /// handshakes of this address of late (BT-6.4-5).
+    fn ask_for_hands<T>(&self, datagram: &[u8], answer: impl Fn(Datagram) -> Option<T>) -> T {
+        let patience = self.socket.read_timeout().expect("it has been set");
+        self.patience(RESEND_AFTER);
+        let answered = (0..SENDS).find_map(|_| {
+            self.send(datagram);
+            iter::from_fn(|| self.receive()).find_map(|bytes| answer(Datagram::parse(&bytes).ok()?))
+        });
+        self.socket.set_read_timeout(patience).expect("a time-out is possible");
+        answered.expect("an answer to a handshake")
     }
 
     /// Asks under the seal, and gives the answer.
@@ -117,7 +135,10 @@ impl Client {
         let datagram = self.seal(frame);
         // Where nobody listens any more, sending says so the second time.
         self.socket.send(&datagram).ok()?;
-        match self.open(&self.receive()?) {
+        let is_accept = |datagram: &Vec<u8>| matches!(Datagram::parse(datagram), Ok(Datagram::Accept(_)));
+        // A handshake that was sent again is answered again.
+        let answer = iter::from_fn(|| self.receive()).find(|datagram| !is_accept(datagram))?;
+        match self.open(&answer) {
             Received::Frame(Frame { request_id: id, encoding: same, message: Message::Reply(reply) }) => {
                 assert_eq!((id, same), (request_id, encoding), "BT-1.2-2, BT-1.2-3");
                 Some(reply)
