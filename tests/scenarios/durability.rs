@@ -151,3 +151,43 @@ fn a_member_who_is_removed_and_comes_again_has_published_nothing() {
     let mut carol = Client::log_in(&server, "carol", "carol", 40_003);
     assert_eq!(own_files(&mut carol), BTreeSet::new());
 }
+
+/// BT-6.2-9: a server that is killed while it removes somebody may have kept what they published. Whoever comes under that
+/// name while no server runs, in whichever way, has published nothing.
+#[test]
+fn who_comes_after_a_removal_that_a_kill_cut_short_has_published_nothing() {
+    let mut server = Server::start(&programs());
+    let mut carol = Client::log_in(&server, "carol", "singer", 40_003);
+    wait_until("carol has published", || {
+        matches!(carol.ask(Encoding::Bincode, publish(&names(0, 0, 1))), Reply::Published(_))
+    });
+    server.kill();
+    let path = server.data_dir().join("publications.redb");
+    let kept = fs::read(&path).unwrap();
+    let export = String::from_utf8(server.admin(&["export", "-"], "").stdout).unwrap();
+    let without_publications: Vec<_> = export
+        .lines()
+        .filter(|line| line.contains("export\"") || line.contains(r#""member":"carol","password""#))
+        .collect();
+    let end = r#"{"end":{"members":1,"devices":0,"offline":0,"publications":0}}"#;
+    let only_carol = format!("{}\n{end}\n", without_publications.join("\n"));
+    let ways: [&dyn Fn(&Server); 3] = [
+        &|server| server.add_member("carol"),
+        &|server| {
+            let imported = server.admin(&["import", "-"], &only_carol);
+            assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        },
+        // The scenarios' file of credentials is imported at each start.
+        &|_| {},
+    ];
+    for come in ways {
+        assert!(server.admin(&["user", "remove", "carol"], "").status.success());
+        fs::write(&path, &kept).unwrap();
+        come(&server);
+        server.restart();
+        assert!(server.admin(&["user", "passwd", "carol", "--password-stdin"], "singer\n").status.success());
+        let mut carol = Client::log_in(&server, "carol", "singer", 40_003);
+        assert_eq!(own_files(&mut carol), BTreeSet::new());
+        server.kill();
+    }
+}

@@ -8,10 +8,9 @@ use bittrickle_wire::MemberName;
 
 use super::{AdminError, execute};
 use crate::accounts::unix_seconds;
-use crate::control::{Answer, AskError, Command, ask};
+use crate::control::{Answer, AskError, Command, NewMember, ask};
 use crate::data_dir::{DataDir, DataDirError};
-use crate::index::Edit;
-use crate::store::{PublicationStore, Store};
+use crate::store::{PublicationStore, Store, StoreError};
 
 /// The way to the store.
 #[derive(Debug)]
@@ -49,11 +48,7 @@ impl Reach {
     pub(super) fn run(&self, command: Command) -> Result<Answer, AdminError> {
         let answer = match self {
             Self::Store(store, data_dir) => {
-                if let Command::RemoveMember(member) = &command
-                    && store.member(member)?.is_some()
-                {
-                    forget(data_dir, member)?;
-                }
+                PublicationStore::forget(data_dir, comers_and_goers(store, &command)?)?;
                 execute::execute(store, unix_seconds(), command).0
             }
             Self::Server(data_dir) => ask(data_dir, &command)?,
@@ -87,8 +82,14 @@ pub(super) fn claim(data_dir: &Path, missing: Missing) -> Result<Option<Arc<Data
     }
 }
 
-/// Takes back all that a member has published: somebody else may come under this name. A running server does it by itself.
-fn forget(data_dir: &Arc<DataDir>, member: &MemberName) -> Result<(), AdminError> {
-    let member = Arc::new(member.clone());
-    Ok(PublicationStore::open(Arc::clone(data_dir))?.commit(&[Edit::Forget { member }])?)
+/// Who isn't a member any more after a command, and who is only then: under neither's name anything is published.
+fn comers_and_goers(store: &Store, command: &Command) -> Result<Vec<MemberName>, StoreError> {
+    match command {
+        Command::RemoveMember(member) if store.member(member)?.is_some() => Ok(vec![member.clone()]),
+        Command::AddMember(NewMember { member, .. }) => store.missing(vec![member.clone()]),
+        Command::ImportMembers(members) => {
+            store.missing(members.iter().map(|NewMember { member, .. }| member.clone()).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
 }

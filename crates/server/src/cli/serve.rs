@@ -21,7 +21,7 @@ use crate::index::{self, Index};
 use crate::responder::{Identity, Responder};
 use crate::sealing;
 use crate::server_key::{self, ServerKeyError};
-use crate::store::{Store, StoreError};
+use crate::store::{PublicationStore, Store, StoreError};
 use crate::udp::{self, Sockets};
 
 /// What serving can be told.
@@ -106,7 +106,7 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
     let sockets = Sockets::bind(listen, serving.workers()).map_err(bind_failed)?;
     let address = sockets.address();
     if let (Some(file), Some(path)) = (credentials, &serving.credentials) {
-        import(&store, file, path)?;
+        import(&store, &data_dir, file, path)?;
     }
     let Membership { notices, accounts, directory, key } = Membership::start(store, key)?;
     let durability = Durability::start(Arc::clone(&data_dir))?;
@@ -149,11 +149,17 @@ async fn serve_on_runtime(serving: &Serving, data_dir: &Path) -> Result<(), Serv
 }
 
 /// Adds the file's members that aren't yet. The passwords go with the file.
-fn import(store: &Store, file: CredentialsFile, path: &Path) -> Result<(), ServerError> {
+fn import(
+    store: &Store,
+    data_dir: &Arc<DataDir>,
+    file: CredentialsFile,
+    path: &Path,
+) -> Result<(), ServerError> {
     let names = file.members.iter().map(|(name, _)| name.clone()).collect();
     let missing = store.missing(names)?;
     if !missing.is_empty() {
         tracing::info!(members = missing.len(), "hashing the passwords of new members");
+        PublicationStore::forget(data_dir, missing.clone())?;
         let added = store.import(hash(file.members, missing)?, unix_seconds())?.len();
         tracing::info!(added, "members imported");
     }

@@ -90,6 +90,19 @@ impl PublicationStore {
         Ok(())
     }
 
+    /// Takes back all that is published under these names, in the store of this data folder. A member who is new may have the
+    /// name of one who was removed, and whose publications are still there, as the server was killed meanwhile.
+    ///
+    /// # Errors
+    /// The store can't be opened, or the disk fails or is full.
+    pub fn forget(data_dir: &Arc<DataDir>, members: Vec<MemberName>) -> Result<(), StoreError> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        let forget = |member| Edit::Forget { member: Arc::new(member) };
+        Self::open(Arc::clone(data_dir))?.commit(&members.into_iter().map(forget).collect::<Vec<_>>())
+    }
+
     /// How many publications there are.
     ///
     /// # Errors
@@ -164,9 +177,7 @@ fn write(transaction: &WriteTransaction, edits: &[Edit]) -> Result<(), redb::Err
     }
     let mut publications = transaction.open_table(PUBLICATIONS)?;
     for number in changes.forgotten {
-        let (from, to) = (number.to_be_bytes(), number.checked_add(1).map(u32::to_be_bytes));
-        let to = to.as_ref().map_or(&[0xff; 5][..], |to| &to[..]);
-        publications.retain_in(&from[..]..to, |_, _| false)?;
+        remove_all_of(&mut publications, number)?;
     }
     for (key, value) in &changes.rows {
         match value {
@@ -175,6 +186,15 @@ fn write(transaction: &WriteTransaction, edits: &[Edit]) -> Result<(), redb::Err
         }
     }
     Ok(())
+}
+
+fn remove_all_of(
+    publications: &mut Table<'_, &'static [u8], &'static [u8]>,
+    member: u32,
+) -> Result<(), redb::Error> {
+    let (from, to) = (member.to_be_bytes(), member.checked_add(1).map(u32::to_be_bytes));
+    let to = to.as_ref().map_or(&[0xff; 5][..], |to| &to[..]);
+    Ok(publications.retain_in(&from[..]..to, |_, _| false)?)
 }
 
 /// The numbers of members, given in a transaction.

@@ -130,7 +130,14 @@ impl Intake<'_, '_, '_> {
     /// Says whether it was new.
     fn add(&mut self, line: Line<MemberName>) -> Result<bool, LineError> {
         match line {
-            Line::Member(member) => Ok(self.members.add_member(member)?),
+            Line::Member(entry) => {
+                let member = entry.member.clone();
+                let is_new = self.members.add_member(entry)?;
+                if is_new {
+                    self.publications.forget(&member)?;
+                }
+                Ok(is_new)
+            }
             Line::Device(device) => {
                 self.need(&device.member)?;
                 Ok(self.members.add_device(device)?)

@@ -14,7 +14,7 @@ use redb::{
 
 use super::{
     BadRecord, Damage, LAYOUT, MEMBER_NUMBERS, Numbers, OFFLINE_HOURS, PUBLICATIONS, PublicationStore,
-    StoreError, failed, key, read_content, read_key, write_content,
+    StoreError, failed, key, read_content, read_key, remove_all_of, write_content,
 };
 use crate::index::Limits;
 
@@ -125,6 +125,16 @@ impl<'a> PublicationIntake<'a> {
             offline_hours: transaction.open_table(OFFLINE_HOURS).map_err(failed)?,
             publications_max: u64::try_from(publications_max).unwrap_or(u64::MAX),
         })
+    }
+
+    /// Takes back all that is published under this name, as [`PublicationStore::forget`] does.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn forget(&mut self, member: &MemberName) -> Result<(), StoreError> {
+        self.offline_hours.remove(member.as_str()).map_err(failed)?;
+        let number = self.numbers.look_up(member).map_err(failed)?;
+        remove_all_of(&mut self.publications, number).map_err(failed)
     }
 
     /// Adds a publication. One of the same member and name stays as it is. Says whether it was new.
