@@ -171,7 +171,6 @@ fn hits(client: &mut Client, name: &str) -> Vec<Hit> {
 fn hashes_outlive_the_program() {
     let server = Server::start(&programs());
     let mut alice = peer(&server, ALICE, &[]);
-    let mut carol = Client::log_in(&server, CAROL.0, CAROL.1, 40_000);
     let file = sparse(&alice, "large.img", 200 << 20);
     // A while ago: what has just been written is hashed again by the next run.
     file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).unwrap();
@@ -183,6 +182,7 @@ fn hashes_outlive_the_program() {
 
     let mut alice = alice.kill_and_restart(&programs(), &[]);
     alice.publish("large.img");
+    let mut carol = Client::log_in(&server, CAROL.0, CAROL.1, 40_000);
     let listed = hits(&mut carol, "large.img");
     let roots: Vec<_> = listed.iter().map(|hit| hit.content.root.map(|root| root.to_string())).collect();
     assert_eq!(roots, [Some(root.clone())], "it is listed with its root at once");
