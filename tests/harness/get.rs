@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::kept;
 use crate::lines::Lines;
 use crate::peer::{At, join};
 use crate::process::{Ended, Process, Programs};
@@ -48,6 +49,15 @@ impl Taker {
         let invite = server.into().invite().expect("who joins has an invite").to_string();
         let joined = join(programs, &invite, user, password, &state.path().join("state"));
         assert!(joined.status.success(), "{}", String::from_utf8_lossy(&joined.stderr));
+        let out = own.path().to_owned();
+        Self { programs: programs.clone(), state, own, out, extra: Vec::new() }
+    }
+
+    /// The device whose state another program has left, with downloads in a copy of this folder.
+    #[must_use]
+    pub fn go_on_with(programs: &Programs, state: TempDir, downloads: &Path) -> Self {
+        let own = tempfile::tempdir().expect("a temporary folder");
+        kept::copy(downloads, own.path());
         let out = own.path().to_owned();
         Self { programs: programs.clone(), state, own, out, extra: Vec::new() }
     }

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod content;
 pub mod get;
+pub mod kept;
 pub mod legacy_client;
 mod legacy_json;
 pub mod legacy_server;

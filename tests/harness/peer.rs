@@ -133,6 +133,14 @@ impl Peer {
         Self { process: Process::new(child), stdin, stdout, stderr, folder, state }
     }
 
+    /// Starts a peer with the state and the folder that another one has left.
+    #[must_use]
+    pub fn go_on_with(programs: &Programs, state: TempDir, folder: TempDir, extra: &[&str]) -> Self {
+        let peer = Self::spawn_in(programs, state, folder, &[], extra);
+        peer.wait_for_stdout("Available commands are");
+        peer
+    }
+
     /// Where its key and its pinned servers are.
     #[must_use]
     pub fn state_dir(&self) -> PathBuf {
@@ -243,9 +251,7 @@ impl Peer {
     pub fn kill_and_restart(mut self, programs: &Programs, extra: &[&str]) -> Self {
         self.kill();
         let Self { state, folder, .. } = self;
-        let peer = Self::spawn_in(programs, state, folder, &[], extra);
-        peer.wait_for_stdout("Available commands are");
-        peer
+        Self::go_on_with(programs, state, folder, extra)
     }
 
     /// Waits until it has ended, and gives all that it wrote.

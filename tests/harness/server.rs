@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 
@@ -11,6 +11,7 @@ use bittrickle_wire::seal::Invite;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::kept;
 use crate::process::{Process, Programs, run};
 use crate::wait::wait_until;
 
@@ -39,6 +40,16 @@ impl Server {
     #[must_use]
     pub fn start_with(programs: &Programs, extra: &[&str]) -> Self {
         Self::start_at(programs, "127.0.0.1:0", extra)
+    }
+
+    /// Starts a server with a copy of this data folder, and no member but those in it.
+    #[must_use]
+    pub fn go_on_with(programs: &Programs, data_dir: &Path) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        kept::copy(data_dir, &folder.path().join("data"));
+        let (process, address) = spawn(programs, &folder, "127.0.0.1:0", &[]);
+        let (extra, invite) = (Vec::new(), OnceLock::new());
+        Self { programs: programs.clone(), process, address, folder, extra, invite }
     }
 
     /// Starts a server that listens elsewhere.
@@ -138,13 +149,13 @@ fn spawn(programs: &Programs, folder: &TempDir, listen: &str, extra: &[String]) 
     let log =
         fs::File::options().create(true).append(true).open(log_path(folder)).expect("the folder is ours");
     let reads_before = reads(folder);
-    let mut child = programs
-        .server()
-        .args(["-v", "--listen", listen, "--data-dir"])
-        .arg(folder.path().join("data"))
-        .arg("--credentials")
-        .arg(folder.path().join("credentials"))
-        .args(extra)
+    let mut command = programs.server();
+    command.args(["-v", "--listen", listen, "--data-dir"]).arg(folder.path().join("data")).args(extra);
+    let credentials = folder.path().join("credentials");
+    if credentials.exists() {
+        command.arg("--credentials").arg(credentials);
+    }
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -16,6 +16,7 @@ mod hostile_source;
 mod index_histories;
 mod index_rules;
 mod joining;
+mod kept_folders;
 mod legacy_directions;
 mod legacy_exchanges;
 mod legacy_rules;
