@@ -82,7 +82,7 @@ pub(crate) fn lifted_limits() -> Limits {
     Limits {
         handshakes: UNLIMITED,
         queries: UNLIMITED,
-        batches: UNLIMITED,
+        own_publications: UNLIMITED,
         others: UNLIMITED,
         ..Limits::default()
     }

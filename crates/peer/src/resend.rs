@@ -9,8 +9,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// How often a request is sent in all.
 const SENDS_MAX: u32 = 5;
 
-/// How long to wait when the index says that we ask too fast.
-const TOO_FAST_WAIT: Duration = Duration::from_millis(200);
+/// How long to wait when the index says that we ask too fast: at first, as what is allowed comes back all the time, and at
+/// most. In between it doubles.
+const TOO_FAST_WAIT_MIN: Duration = Duration::from_millis(10);
+const TOO_FAST_WAIT_MAX: Duration = Duration::from_millis(200);
 
 /// How long to wait when the index can't do it at present, as its disk is full, say.
 const BUSY_WAIT: Duration = Duration::from_secs(2);
@@ -50,9 +52,10 @@ impl Resend {
 
     /// Notes that the index wants to be asked later. Says whether to do so; if not, it has said that too often.
     pub(super) fn put_off(&mut self, now: Instant, jitter: &mut Jitter) -> bool {
+        let wait = TOO_FAST_WAIT_MIN * (1 << self.put_offs.min(10));
         self.put_offs += 1;
         self.sends = 0;
-        self.due = now + jitter.quarter(TOO_FAST_WAIT);
+        self.due = now + jitter.quarter(wait.min(TOO_FAST_WAIT_MAX));
         self.put_offs <= PUT_OFFS_MAX
     }
 }

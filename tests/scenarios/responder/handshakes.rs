@@ -360,6 +360,6 @@ fn the_limits_are_those_of_the_text() {
     assert_eq!((limits.sessions, limits.strangers, limits.strangers_of_network), (262_144, 1_024, 16));
     assert_eq!(limits.handshakes, Rate { per_second: 20, burst: 5 });
     assert_eq!(limits.queries, Rate { per_second: 20, burst: 40 });
-    assert_eq!(limits.batches, Rate { per_second: 200, burst: 2_000 });
+    assert_eq!(limits.own_publications, Rate { per_second: 10_000, burst: 100_000 });
     assert_eq!(limits.others, Rate { per_second: 20, burst: 40 });
 }

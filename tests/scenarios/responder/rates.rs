@@ -3,8 +3,10 @@
 use bittrickle_server::sealing::{Limits, Rate};
 use bittrickle_tests::samples;
 use bittrickle_tests::socketless::{Device, Server, secret};
-use bittrickle_wire::Hex64;
-use bittrickle_wire::messages::{ListFiles, ListPeers, Logout, Recall, RefusalCode, Request, Resume};
+use bittrickle_wire::messages::{
+    ListFiles, ListPeers, Logout, Publish, Recall, RefusalCode, Request, Resume,
+};
+use bittrickle_wire::{Hex64, List};
 
 use super::{ALICE, BOB, heartbeat, is_refused, publish, refusal};
 
@@ -31,10 +33,10 @@ fn queries_are_answered_40_at_once_and_20_a_second() {
         samples::search("x", None),
         samples::locate("x", None),
         Request::ListPeers(ListPeers { after: None }),
-        Request::ListFiles(ListFiles { after: None }),
     ];
     let mut world = Server::new();
     let mut device = world.log_in("alice", 1, ALICE);
+    assert_eq!(answered(&mut world, &mut device, 10, &queries[0]), 10);
     for query in &queries {
         assert_eq!(answered(&mut world, &mut device, 10, query), 10);
     }
@@ -50,20 +52,31 @@ fn resume() -> Request {
     Request::Resume(Resume { rank: 0, chosen: [0].into_iter().collect(), digest: Hex64(0) })
 }
 
-/// BT-5.3-3
+/// A request that names so many files.
+fn publish_many(count: usize) -> Request {
+    let files = (0..count).map(|number| samples::offer(&format!("{number}"), 1)).collect();
+    Request::Publish(Publish { files: List::new(files).unwrap() })
+}
+
+/// BT-5.3-3: what is counted is files, however many there are in a request, and pages of them.
 #[test]
-fn batches_are_taken_2000_at_once_and_200_a_second() {
+fn a_sessions_own_publications_are_taken_100000_at_once_and_10000_a_second() {
     let mut world = Server::new();
     let mut device = world.log_in("alice", 1, ALICE);
-    let unpublish = samples::unpublish(vec![samples::name("a")]);
-    assert_eq!(answered(&mut world, &mut device, 1_000, &publish("a")), 1_000);
-    assert_eq!(answered(&mut world, &mut device, 300, &Request::Recall(Recall { rank: 0 })), 300);
-    assert_eq!(answered(&mut world, &mut device, 300, &resume()), 300);
-    assert_eq!(answered(&mut world, &mut device, 2_000, &unpublish), 400);
-    assert_eq!(answered(&mut world, &mut device, 100, &resume()), 0);
+    assert_eq!(answered(&mut world, &mut device, 1_500, &publish_many(32)), 1_500, "48,000 files");
+    let names = (0..20).map(|number| samples::name(&number.to_string())).collect();
+    assert_eq!(answered(&mut world, &mut device, 500, &samples::unpublish(names)), 500, "10,000 files");
+    let chosen = (0..100).collect();
+    let many = Request::Resume(Resume { rank: 0, chosen, digest: Hex64(0) });
+    assert_eq!(answered(&mut world, &mut device, 100, &many), 100, "10,000 files");
+    assert_eq!(answered(&mut world, &mut device, 500, &Request::Recall(Recall { rank: 0 })), 500, "8,000");
+    assert_eq!(answered(&mut world, &mut device, 500, &Request::ListFiles(ListFiles { after: None })), 500);
+    assert_eq!(answered(&mut world, &mut device, 17_000, &resume()), 16_000, "the rest");
+    let before = world.responder.index.publication_count();
     assert_eq!(answered(&mut world, &mut device, 100, &publish("b")), 0);
-    assert_eq!(world.responder.index.publication_count(), 0, "what is refused has changed nothing");
-    assert_eq!(answered_in_10_s(&mut world, &mut device, &publish("b")), 2_000);
+    assert_eq!(answered(&mut world, &mut device, 100, &publish_many(32)), 0);
+    assert_eq!(world.responder.index.publication_count(), before, "what is refused has changed nothing");
+    assert_eq!(answered_in_10_s(&mut world, &mut device, &publish_many(32)), 100_000 / 32);
 }
 
 /// BT-5.3-3

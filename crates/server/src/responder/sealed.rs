@@ -170,11 +170,16 @@ impl<C: Cipher> Responder<C> {
     fn take_from_budget(&mut self, now_ms: u64, index: u32, request: &Request) -> bool {
         let limits = &self.limits;
         match request {
-            Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) | Request::ListFiles(_) => {
+            Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) => {
                 self.table.slot_mut(index).expect(IS_THERE).queries.take(now_ms, limits.queries)
             }
-            Request::Publish(_) | Request::Unpublish(_) | Request::Recall(_) | Request::Resume(_) => {
-                self.table.slot_mut(index).expect(IS_THERE).batches.take(now_ms, limits.batches)
+            Request::Publish(_)
+            | Request::Unpublish(_)
+            | Request::Recall(_)
+            | Request::Resume(_)
+            | Request::ListFiles(_) => {
+                let budget = &mut self.table.slot_mut(index).expect(IS_THERE).own_publications;
+                budget.take_many(now_ms, limits.own_publications, own_publications(request))
             }
             Request::Login(_)
             | Request::Logout(_)
@@ -184,6 +189,20 @@ impl<C: Cipher> Responder<C> {
                 self.table.line(index).expect(IS_THERE).others.take(now_ms, limits.others)
             }
         }
+    }
+}
+
+/// Publications of the asker's own that a request names, one at least; a page of them is as good as so many (BT-5.3-3).
+fn own_publications(request: &Request) -> u32 {
+    const PAGE: u32 = 16;
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    match request {
+        Request::Publish(publish) => count(publish.files.len()),
+        Request::Unpublish(unpublish) => count(unpublish.names.len()),
+        Request::Resume(resume) => count(resume.chosen.places().count()),
+        Request::ListFiles(_) | Request::Recall(_) => PAGE,
+        Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Enrol(_) => 1,
+        Request::Announce(_) | Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) => 1,
     }
 }
 

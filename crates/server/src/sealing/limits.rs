@@ -13,10 +13,10 @@ pub struct Limits {
     pub strangers_of_network: u32,
     /// Handshakes of one network.
     pub handshakes: Rate,
-    /// Searches, locates and lists of one session (BT-5.3-3).
+    /// Searches, locates and lists of members of one session (BT-5.3-3).
     pub queries: Rate,
-    /// Publishing and unpublishing, each for many files at once.
-    pub batches: Rate,
+    /// Publications of its own that one session names or has listed.
+    pub own_publications: Rate,
     /// All other requests.
     pub others: Rate,
 }
@@ -29,7 +29,7 @@ impl Default for Limits {
             strangers_of_network: 16,
             handshakes: super::handshakes::RATE,
             queries: Rate { per_second: 20, burst: 40 },
-            batches: Rate { per_second: 200, burst: 2_000 },
+            own_publications: Rate { per_second: 10_000, burst: 100_000 },
             others: Rate { per_second: 20, burst: 40 },
         }
     }

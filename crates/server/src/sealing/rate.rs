@@ -25,8 +25,13 @@ impl Budget {
 
     /// Takes one, if there is one. `now_ms` is the time since the server started.
     pub fn take(&mut self, now_ms: u64, rate: Rate) -> bool {
+        self.take_many(now_ms, rate, 1)
+    }
+
+    /// Takes so many, if there are as many.
+    pub fn take_many(&mut self, now_ms: u64, rate: Rate, count: u32) -> bool {
         self.refill(now_ms, rate);
-        let left = self.thousandths.checked_sub(1_000);
+        let left = self.thousandths.checked_sub(count.saturating_mul(1_000));
         self.thousandths = left.unwrap_or(self.thousandths);
         left.is_some()
     }

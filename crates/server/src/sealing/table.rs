@@ -32,7 +32,7 @@ pub struct Slot {
     /// What it may still ask.
     pub queries: Budget,
     /// What it may still publish.
-    pub batches: Budget,
+    pub own_publications: Budget,
     /// When the device got its cookie, and a part of its nonce: what tells its handshake from an older one.
     began_ms: u64,
     mark: u32,
@@ -185,7 +185,7 @@ impl<C> Table<C> {
             device,
             network: address.ip().into(),
             queries: Budget::full(began_ms, limits.queries),
-            batches: Budget::full(began_ms, limits.batches),
+            own_publications: Budget::full(began_ms, limits.own_publications),
             began_ms,
             mark: mark(&nonce),
             look_after_ms: after(began_ms, now_ms + UNHEARD_MS_MAX),
@@ -274,9 +274,9 @@ impl<C> Table<C> {
 
     /// A new handshake is no way to ask more.
     fn inherit_budgets(&mut self, index: u32, older: u32) {
-        let budgets = self.slots.get(older as usize).map(|slot| (slot.queries, slot.batches));
+        let budgets = self.slots.get(older as usize).map(|slot| (slot.queries, slot.own_publications));
         if let Some((slot, budgets)) = self.slots.get_mut(index as usize).zip(budgets) {
-            (slot.queries, slot.batches) = budgets;
+            (slot.queries, slot.own_publications) = budgets;
         }
         let others = self.lines.line(older).map(|line| line.others);
         if let Some((mut line, others)) = self.lines.line(index).zip(others) {
