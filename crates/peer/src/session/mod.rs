@@ -19,8 +19,9 @@ mod offers;
 mod recall;
 mod replies;
 mod republish;
+mod returns;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Login, Logout, Refused, Reply, Request, Versions};
@@ -29,8 +30,9 @@ use bittrickle_wire::{BadFrame, Encoding, Frame, Hex64, Message, Received};
 use crate::channel::ChannelError;
 use crate::resend::{Jitter, Resend};
 use heartbeats::Heartbeats;
-use offers::Offers;
+use offers::{Offers, Replaced};
 use republish::Republish;
+use returns::Returns;
 
 /// Names a request that somebody waits for.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -109,7 +111,9 @@ pub struct Session {
     next_request_id: u32,
     next_call: u64,
     pending: BTreeMap<u32, Pending>,
-    /// Calls that wait for the session to be there again.
+    /// Calls without an answer.
+    calls: HashMap<CallId, Call>,
+    /// Those that wait for the session to be there again.
     waiting: VecDeque<(CallId, Request)>,
     offers: Offers,
     /// Calls that end when everything is on offer.
@@ -118,6 +122,9 @@ pub struct Session {
     republish: Republish,
     /// Whether anything but heartbeats went on since the last heartbeat was sent: then its digest says nothing.
     disturbed: bool,
+    /// When to log in again after the index has forgotten us.
+    returns: Returns,
+    login_due: Option<Instant>,
     /// Whether the user is to be told once everything is published again.
     announce_return: bool,
     heartbeats: Heartbeats,
@@ -131,6 +138,18 @@ enum Phase {
     Returning,
     Closed,
 }
+
+/// What is known of a call beside its request.
+#[derive(Debug, Default)]
+struct Call {
+    /// What to undo should it fail.
+    replaced: Replaced,
+    /// How often the index has had no session for it.
+    returns: u32,
+}
+
+/// How often a call is asked again after a return. An index that never has a session for it gives no answer.
+const CALL_RETURNS_MAX: u32 = 3;
 
 #[derive(Debug)]
 struct Pending {
@@ -172,11 +191,14 @@ impl Session {
             next_request_id: seed as u32,
             next_call: 0,
             pending: BTreeMap::new(),
+            calls: HashMap::new(),
             waiting: VecDeque::new(),
             offers: Offers::default(),
             offering: Vec::new(),
             republish: Republish::default(),
             disturbed: true,
+            returns: Returns::new(now),
+            login_due: None,
             announce_return: false,
             heartbeats,
             outputs: VecDeque::new(),
@@ -199,7 +221,8 @@ impl Session {
     /// Asks the index something. The answer comes as [`Output::Finished`].
     pub fn call(&mut self, now: Instant, request: Request) -> CallId {
         let call = self.number_call();
-        self.offers.note(&request);
+        let replaced = self.offers.note(&request);
+        self.calls.insert(call, Call { replaced, returns: 0 });
         match self.phase {
             Phase::Online => self.send(now, Purpose::Call(call), request),
             Phase::Starting | Phase::Returning => self.waiting.push_back((call, request)),
@@ -246,6 +269,7 @@ impl Session {
         for id in due {
             self.resend_or_give_up(now, id);
         }
+        self.log_in_when_due(now);
         if self.phase != Phase::Starting && self.phase != Phase::Closed && self.heartbeats.next <= now {
             self.beat(now);
         }
@@ -256,7 +280,7 @@ impl Session {
     pub fn next_wake(&self) -> Option<Instant> {
         let resends = self.pending.values().map(|pending| pending.resend.due);
         let beat = matches!(self.phase, Phase::Online | Phase::Returning).then_some(self.heartbeats.next);
-        resends.chain(beat).min()
+        resends.chain(beat).chain(self.login_due).min()
     }
 
     /// What to do next, oldest first.
@@ -267,6 +291,7 @@ impl Session {
     /// Leaves. The one answer that may still come is that of the logout.
     pub fn leave(&mut self, now: Instant) {
         self.pending.clear();
+        self.login_due = None;
         if self.phase != Phase::Closed {
             self.send(now, Purpose::Logout, Request::Logout(Logout {}));
         }
@@ -277,6 +302,13 @@ impl Session {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.phase == Phase::Closed && self.pending.is_empty() && self.outputs.is_empty()
+    }
+
+    fn log_in_when_due(&mut self, now: Instant) {
+        if self.login_due.is_some_and(|due| due <= now) {
+            self.login_due = None;
+            self.log_in(now);
+        }
     }
 
     fn log_in(&mut self, now: Instant) {
@@ -298,7 +330,24 @@ impl Session {
         request_id
     }
 
+    /// Whether a call for which the index has no session is asked again when there is one.
+    fn may_wait_for_return(&mut self, call: CallId) -> bool {
+        let call = self.calls.entry(call).or_default();
+        call.returns += 1;
+        call.returns <= CALL_RETURNS_MAX
+    }
+
+    /// A call has failed. What was on offer before is so still. Should it have arrived all the same, the digest tells, and
+    /// the index is set right.
+    fn fail(&mut self, call: CallId, error: CallError) {
+        if let Some(Call { replaced, .. }) = self.calls.remove(&call) {
+            self.offers.undo(replaced);
+        }
+        self.finish(call, Err(error));
+    }
+
     fn finish(&mut self, call: CallId, result: Result<Reply, CallError>) {
+        self.calls.remove(&call);
         self.outputs.push_back(Output::Finished(call, result));
     }
 
@@ -321,11 +370,7 @@ impl Session {
     /// What follows when a request has failed for good, by silence or by nonsense.
     fn give_up(&mut self, now: Instant, pending: &Pending, error: CallError) {
         match pending.purpose {
-            Purpose::Call(call) => {
-                // Should it have arrived all the same, the digest tells, and the index is set right.
-                self.forget_refused(&pending.request);
-                self.finish(call, Err(error));
-            }
+            Purpose::Call(call) => self.fail(call, error),
             Purpose::Login if self.phase == Phase::Starting => {
                 self.close(&error.clone(), Event::LoginFailed(error));
             }
@@ -346,14 +391,14 @@ impl Session {
     fn wait_for_index(&mut self, error: &CallError) {
         self.phase = Phase::Online;
         self.fail_offering(error);
-        for (call, request) in std::mem::take(&mut self.waiting) {
-            self.forget_refused(&request);
-            self.finish(call, Err(error.clone()));
+        for (call, _) in std::mem::take(&mut self.waiting) {
+            self.fail(call, error.clone());
         }
     }
 
     fn close(&mut self, error: &CallError, event: Event) {
         self.phase = Phase::Closed;
+        self.login_due = None;
         self.fail_offering(error);
         let pending =
             std::mem::take(&mut self.pending).into_values().filter_map(|pending| match pending.purpose {

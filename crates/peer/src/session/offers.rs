@@ -13,16 +13,25 @@ pub(super) struct Offers {
     announce: Option<Announce>,
 }
 
+/// Offers of a request, each with what was on offer under its name before.
+#[derive(Debug, Default)]
+pub(super) struct Replaced(Vec<(Offer, Option<Offer>)>);
+
 impl Offers {
     pub(super) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// Keeps account of what a request changes, from the moment it is asked for.
-    pub(super) fn note(&mut self, request: &Request) {
+    /// Keeps account of what a request changes, from the moment it is asked for. Gives what it takes to undo that, should
+    /// the request fail.
+    pub(super) fn note(&mut self, request: &Request) -> Replaced {
         match request {
-            Request::Publish(Publish { files }) => files.iter().for_each(|offer| self.add(offer)),
-            Request::Unpublish(Unpublish { names }) => names.iter().for_each(|name| self.forget(name)),
+            Request::Publish(Publish { files }) => {
+                return Replaced(files.iter().map(|offer| (offer.clone(), self.add(offer))).collect());
+            }
+            Request::Unpublish(Unpublish { names }) => {
+                names.iter().for_each(|name| drop(self.forget(name)));
+            }
             Request::Announce(announce) => {
                 self.announce = Some(announce.clone()).filter(|announce| !announce.roots.is_empty());
             }
@@ -31,17 +40,33 @@ impl Offers {
             // Said by the session itself alone, of what is on offer already.
             Request::Recall(_) | Request::Resume(_) => {}
         }
+        Replaced::default()
     }
 
-    pub(super) fn add(&mut self, offer: &Offer) {
-        self.forget(&offer.name);
+    /// What is on offer under this name from now on; gives what was before.
+    pub(super) fn add(&mut self, offer: &Offer) -> Option<Offer> {
+        let before = self.forget(&offer.name);
         self.digest = self.digest.wrapping_add(offer_digest(offer));
         self.by_name.insert(offer.name.clone(), offer.clone());
+        before
     }
 
-    pub(super) fn forget(&mut self, name: &FileName) {
-        if let Some(offer) = self.by_name.remove(name) {
-            self.digest = self.digest.wrapping_sub(offer_digest(&offer));
+    pub(super) fn forget(&mut self, name: &FileName) -> Option<Offer> {
+        let before = self.by_name.remove(name)?;
+        self.digest = self.digest.wrapping_sub(offer_digest(&before));
+        Some(before)
+    }
+
+    /// A request has failed: what it put in the place of something else is undone, unless that is past already.
+    pub(super) fn undo(&mut self, Replaced(replaced): Replaced) {
+        for (offer, before) in replaced {
+            if self.by_name.get(&offer.name) != Some(&offer) {
+                continue;
+            }
+            match before {
+                Some(before) => drop(self.add(&before)),
+                None => drop(self.forget(&offer.name)),
+            }
         }
     }
 

@@ -80,14 +80,13 @@ impl Session {
             (Purpose::Login, Reply::Refused(refused)) => self.login_refused(refused),
             (Purpose::Logout, _) if self.phase == Phase::Returning => self.log_in(now),
             (Purpose::Logout, Reply::LoggedOut(_)) => {}
-            (Purpose::Call(call), Reply::Refused(refused)) if refused.code == RefusalCode::NO_SESSION => {
+            (Purpose::Call(call), Reply::Refused(refused))
+                if refused.code == RefusalCode::NO_SESSION && self.may_wait_for_return(call) =>
+            {
                 self.waiting.push_back((call, pending.request));
                 self.return_to_index(now);
             }
-            (Purpose::Call(call), Reply::Refused(refused)) => {
-                self.forget_refused(&pending.request);
-                self.finish(call, Err(CallError::Refused(refused)));
-            }
+            (Purpose::Call(call), Reply::Refused(refused)) => self.fail(call, CallError::Refused(refused)),
             (Purpose::Call(call), reply) if reply.kind().code() == pending.request.kind().code() | 0x80 => {
                 self.finish(call, Ok(reply));
             }
@@ -111,9 +110,9 @@ impl Session {
     }
 
     /// What was not published is not on offer.
-    pub(super) fn forget_refused(&mut self, request: &Request) -> usize {
+    fn forget_refused(&mut self, request: &Request) -> usize {
         let Request::Publish(Publish { files }) = request else { return 0 };
-        files.iter().for_each(|offer| self.offers.forget(&offer.name));
+        files.iter().for_each(|offer| drop(self.offers.forget(&offer.name)));
         files.len()
     }
 
@@ -168,7 +167,8 @@ impl Session {
         if self.phase == Phase::Online {
             self.phase = Phase::Returning;
             self.announce_return = true;
-            self.log_in(now);
+            self.login_due = Some(self.returns.due(now));
+            self.log_in_when_due(now);
         }
     }
 
@@ -181,8 +181,13 @@ impl Session {
                 self.close(&CallError::Refused(refused.clone()), Event::Ended(refused.clone()));
             }
             Reply::Refused(refused) if refused.code == RefusalCode::NO_SESSION => self.return_to_index(now),
-            Reply::HeartbeatReply(reply) if !self.disturbed && reply.digest.0 != self.offers.digest() => {
+            Reply::HeartbeatReply(reply)
+                if !self.disturbed
+                    && reply.digest.0 != self.offers.digest()
+                    && self.returns.may_begin(now) =>
+            {
                 // The index believes something else: start from nothing (BT-2.4-3).
+                self.returns.due(now);
                 self.phase = Phase::Returning;
                 self.send(now, Purpose::Logout, Request::Logout(Logout {}));
             }
