@@ -116,11 +116,21 @@ impl SealedStream {
     /// # Errors
     /// The other side has closed.
     pub fn send(&mut self, frame: Frame) -> io::Result<()> {
+        let sealed = self.seal_frame(frame);
+        self.stream.write_all(&sealed)
+    }
+
+    /// Seals a frame as the next that is sent.
+    ///
+    /// # Panics
+    /// It is no frame that may be sent.
+    #[must_use]
+    pub fn seal_frame(&mut self, frame: Frame) -> Vec<u8> {
         let mut text = BytesMut::new();
         FrameCodec::for_content()
             .encode(frame, &mut text)
             .expect("frames are built so that they can be sent");
-        self.send_text(&text)
+        self.seal(&text)
     }
 
     /// Sends a request for these pieces.

@@ -2,6 +2,7 @@
 //! as the test likes.
 
 use std::fmt;
+use std::io::Write as _;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,6 +38,8 @@ pub enum Act {
     Silence,
     /// Answers with these, and closes the connection.
     Close(Vec<Message>),
+    /// Answers with these, the last of which arrives with one bit changed on the way.
+    Break(Vec<Message>),
 }
 
 /// What becomes of a request and its honest answer.
@@ -247,6 +250,14 @@ impl Serving {
                 }
                 Act::Repeat(message) => while stream.send(frame(message.clone())).is_ok() {},
                 Act::Silence => is_silent = true,
+                Act::Break(messages) => {
+                    let mut sealed: Vec<u8> =
+                        messages.into_iter().flat_map(|message| stream.seal_frame(frame(message))).collect();
+                    if let Some(byte) = sealed.last_mut() {
+                        *byte ^= 0x40;
+                    }
+                    let _ = stream.stream().write_all(&sealed);
+                }
                 Act::Close(messages) => {
                     let _ = messages.into_iter().try_for_each(|message| stream.send(frame(message)));
                     let _ = stream.stream().shutdown(Shutdown::Both);

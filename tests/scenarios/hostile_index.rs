@@ -1,14 +1,16 @@
 //! An index that lies, in both formats: the peer says so, shows nothing dangerous, and goes on.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bittrickle_tests::get::Taker;
 use bittrickle_tests::peer::{At, Peer, join};
 use bittrickle_tests::sealed_index::{Answer, SealedIndex};
 use bittrickle_wire::Kind;
+use bittrickle_wire::messages::Request;
 
 use crate::programs;
 use crate::source::{Source, answer_with};
@@ -165,6 +167,100 @@ fn pages_that_lead_back_are_no_answer() {
     let mut bob = bob(&index, &[]);
     assert!(bob.ask("sch a").is_empty());
     bob.wait_for_stderr("a page that leads back");
+}
+
+/// BT-2.5-2: nor does a list without an end fill anybody's memory.
+#[test]
+fn a_list_without_an_end_is_cut() {
+    let file = |number: u32| format!(r#"{{"name":"{number}","content":{UNHASHED},"sources":1}}"#);
+    let index = SealedIndex::start(move |request| match request {
+        Request::ListFiles(list) => {
+            let from = list.after.map_or(0, |after| after + 1);
+            let files: Vec<String> = (from..from + 2).map(file).collect();
+            let next = if from == 0 { 1 } else { from + 1 };
+            Answer::Json(Kind::Files, format!(r#"{{"files":[{}],"next":{next}}}"#, files.join(",")))
+        }
+        _ => Answer::Honest,
+    });
+    let mut bob = bob(&index, &[]);
+    let pages = bittrickle_peer::net::LIST_PAGES_MAX;
+    assert_eq!(bob.ask("lpf").len(), 2 * pages);
+    bob.wait_for_stderr("lpf: there are more");
+}
+
+/// BT-2.8-1: sources that can't be read are none, and nobody waits for them for ever.
+#[test]
+fn sources_that_can_not_be_read_end_a_download() {
+    let content = format!(r#"{{"file_bytes":1,"root":"{}","is_folder":false}}"#, "ab".repeat(32));
+    for located in ["{}", r#"{"members":1,"sources":[{"member":"x"}],"next":null}"#, "not JSON"] {
+        let found = found("x", &content);
+        let index = SealedIndex::start(move |request| match request.kind() {
+            Kind::Search => Answer::Json(Kind::Found, found.clone()),
+            Kind::Locate => Answer::Json(Kind::Located, located.to_owned()),
+            _ => Answer::Honest,
+        });
+        let bob = Taker::join(&programs(), &index, "bob", "builder");
+        let ended = bob.get("x");
+        assert_eq!(ended.code(), Some(6), "{located}: {}", ended.told());
+        assert!(ended.told().contains("the server answers with what is no answer"), "{}", ended.told());
+    }
+}
+
+/// BT-3.5-5: however many ports of a machine the index names, for one download or for several.
+#[test]
+fn an_index_can_not_aim_its_peers_at_the_ports_of_a_machine() {
+    let victims: Vec<TcpListener> = (0..40).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let addresses: Vec<SocketAddr> = victims.iter().map(|victim| victim.local_addr().unwrap()).collect();
+    let content = format!(r#"{{"file_bytes":1,"root":"{}","is_folder":false}}"#, "ab".repeat(32));
+    let found = found("x", &content);
+    let mut asked = 0;
+    let index = SealedIndex::start(move |request| match request.kind() {
+        Kind::Search => Answer::Json(Kind::Found, found.clone()),
+        Kind::Locate => {
+            // Each of another member's, another device, at another port.
+            let source = |number: usize| {
+                let access = format!(r#"{{"device":"{number:064x}","ticket":"{}"}}"#, "5a".repeat(32));
+                let address = addresses[number % addresses.len()];
+                format!(
+                    r#"{{"member":"m{number}","address":"{address}","content":{content},"access":{access}}}"#
+                )
+            };
+            let sources: Vec<String> = (asked..asked + 2).map(|number| source(number + 9)).collect();
+            asked += 2;
+            Answer::Json(
+                Kind::Located,
+                format!(r#"{{"members":1,"sources":[{}],"next":null}}"#, sources.join(",")),
+            )
+        }
+        _ => Answer::Honest,
+    });
+    // A victim says nothing, and closes.
+    let over = Arc::new(AtomicBool::new(false));
+    let counting = {
+        let over = Arc::clone(&over);
+        std::thread::spawn(move || {
+            let mut counts = vec![0; victims.len()];
+            victims.iter().for_each(|victim| victim.set_nonblocking(true).unwrap());
+            while !over.load(Ordering::Relaxed) {
+                for (victim, count) in victims.iter().zip(&mut counts) {
+                    while victim.accept().is_ok() {
+                        *count += 1;
+                    }
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            counts
+        })
+    };
+    let mut bob = bob(&index, &[]);
+    for _ in 0..3 {
+        assert!(bob.ask("get x").is_empty());
+    }
+    over.store(true, Ordering::Relaxed);
+    let counts: Vec<u32> = counting.join().unwrap();
+    let ports = counts.iter().filter(|count| **count > 0).count();
+    assert_eq!(ports, 16, "{counts:?}");
+    assert!(counts.iter().all(|count| *count <= 3), "{counts:?}");
 }
 
 /// BT-1.7-2, BT-2.10-1: what can't be read is told with its reason, and escapes nobody's terminal.

@@ -12,6 +12,7 @@ mod resume;
 mod sources;
 mod swarm;
 mod waiting;
+mod way;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -63,7 +63,11 @@ fn a_download_whose_only_source_goes_is_kept() {
     alice.kill();
     let ended = get.wait();
     assert_eq!(ended.code(), Some(7), "{}", ended.told());
-    assert!(ended.told().contains("no source is left; what is here is kept"), "{}", ended.told());
+    assert!(
+        ended.told().contains("no source is left: nobody who has it is online now; what is here is kept"),
+        "{}",
+        ended.told()
+    );
     wait_until("alice's session is over", || bob.get("file.bin").code() == Some(3));
     assert_eq!(bob.left_overs().len(), 2);
     let mut alice = alice.kill_and_restart(&programs(), &[]);

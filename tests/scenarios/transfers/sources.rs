@@ -95,6 +95,34 @@ fn a_source_that_falls_silent_is_left_in_time() {
     drop((silent, helper));
 }
 
+/// BT-3.5-10: a member with many devices that say nothing keeps nobody's place.
+#[test]
+fn silent_devices_of_one_member_do_not_hold_up_an_honest_source() {
+    let server = Server::start(&programs());
+    let bytes = random_bytes(6 * MIB, 7);
+    let content = Content::file(&bytes);
+    let silent: Vec<Source> = (0..16)
+        .map(|number| {
+            Source::start(&server, CAROL, "file.bin", &content, move |request, answer| match request {
+                // Some say what they have, and then nothing.
+                Message::Describe(_) if number % 2 == 0 => Act::Send(answer),
+                _ => Act::Silence,
+            })
+        })
+        .collect();
+    let honest = Source::start(&server, ALICE, "file.bin", &content, honest);
+    for who in [BOB, DAVE] {
+        let taker = taker(&server, who);
+        let before: Vec<usize> = silent.iter().map(|source| source.connections("file.bin")).collect();
+        assert_fetched(&taker, &taker.get("file.bin"), "file.bin", &bytes);
+        let after = silent.iter().map(|source| source.connections("file.bin"));
+        let asked: Vec<usize> = after.zip(before).map(|(after, before)| after - before).collect();
+        assert!(asked.iter().all(|times| *times <= 1), "none is asked twice: {asked:?}");
+        assert!(asked.iter().sum::<usize>() < 8, "most aren't asked at all: {asked:?}");
+    }
+    assert!(honest.connections("file.bin") >= 2);
+}
+
 /// BT-3.3-2, BT-3.3-4, BT-3.5-4: a refusal is no lie.
 #[test]
 fn a_source_that_is_busy_or_lacks_pieces_is_asked_again() {
@@ -115,6 +143,22 @@ fn a_source_that_is_busy_or_lacks_pieces_is_asked_again() {
     assert!(times.load(Ordering::Relaxed) > 2);
     assert_eq!(busy.connections("busy.bin"), 1);
     drop(busy);
+
+    // Nor is it a matter of when: whoever is refused before there is a plan waits for its turn as well, however often it is
+    // told to come back, and says so once.
+    times.store(0, Ordering::Relaxed);
+    let full = Source::start(&server, ALICE, "full.bin", &content, {
+        let times = Arc::clone(&times);
+        move |request, answer| {
+            let is_early = matches!(request, Message::Fetch(_)) && times.fetch_add(1, Ordering::Relaxed) < 8;
+            Act::Send(if is_early { refused(RefusalCode::BUSY) } else { answer })
+        }
+    });
+    let ended = bob.get("full.bin");
+    assert_fetched(&bob, &ended, "full.bin", &bytes);
+    assert_eq!(ended.told().matches("all its upload slots are taken; waiting for a turn").count(), 1);
+    assert_eq!(full.connections("full.bin"), 1);
+    drop(full);
 
     // One that gets its pieces bit by bit itself: only what it has by then is asked of it.
     let partial = Source::start(&server, ALICE, "partial.bin", &content, {

@@ -1,5 +1,6 @@
 //! `bittrickle get`: one download, and an exit code that says how it went.
 
+use std::convert::Infallible;
 use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,6 +11,7 @@ use super::error::PeerError;
 use super::peer::{Entry, Peer};
 use super::{INTERRUPTED, TERMINATED};
 use crate::net::{Getter, Index};
+use crate::session::Event;
 use crate::shell::{Connection, ShowGet, exit_code};
 use crate::transfer::Deadlines;
 
@@ -20,7 +22,7 @@ pub(super) async fn run(arguments: &Arguments, get: &GetArguments, file_mode: u3
     let (peer, _changes) = Peer::start(arguments, entry, folder, file_mode).await?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let (sender, _events) = mpsc::unbounded_channel();
+    let (sender, events) = mpsc::unbounded_channel();
     let (index, connection) = tokio::select! {
         logged_in = peer.log_in(arguments, None, sender) => logged_in?,
         _ = interrupt.recv() => return Ok(INTERRUPTED),
@@ -28,6 +30,7 @@ pub(super) async fn run(arguments: &Arguments, get: &GetArguments, file_mode: u3
     };
     let code = tokio::select! {
         result = fetch(&peer, &index, &connection, get) => result,
+        never = tell(&peer, events) => match never {},
         _ = interrupt.recv() => interrupted(&peer, INTERRUPTED),
         _ = terminate.recv() => interrupted(&peer, TERMINATED),
     };
@@ -39,7 +42,8 @@ pub(super) async fn run(arguments: &Arguments, get: &GetArguments, file_mode: u3
 async fn fetch(peer: &Peer, index: &Index, connection: &Connection, get: &GetArguments) -> u8 {
     let device = connection.seal.as_ref().map(|seal| &seal.device);
     let deadlines = Deadlines::default();
-    let getter = Getter { index, folder: &peer.folder, shares: &peer.shares, device, deadlines };
+    let (folder, shares, attempts) = (&peer.folder, &peer.shares, &peer.attempts);
+    let getter = Getter { index, folder, shares, device, deadlines, attempts };
     let mut show = ShowGet::new(peer.output, &get.what);
     let result = getter.get(&get.what, |happening| show.show(&happening)).await;
     peer.output.clear_progress();
@@ -54,6 +58,21 @@ async fn fetch(peer: &Peer, index: &Index, connection: &Connection, get: &GetArg
             exit_code(&error)
         }
     }
+}
+
+/// Says what becomes of the session, for as long as the download goes on.
+async fn tell(peer: &Peer, mut events: mpsc::UnboundedReceiver<Event>) -> Infallible {
+    while let Some(event) = events.recv().await {
+        let line = match event {
+            Event::Silent => "the server has gone silent; what is under way goes on without it",
+            Event::Back => "the server is back",
+            Event::Ended(_) => "the server has ended the session",
+            Event::LoggedIn | Event::LoginFailed(_) | Event::NotOffered(..) => continue,
+        };
+        peer.output.clear_progress();
+        peer.output.complain(line);
+    }
+    std::future::pending().await
 }
 
 fn interrupted(peer: &Peer, code: u8) -> u8 {

@@ -22,7 +22,7 @@ use crate::session::Event;
 use crate::share::{Folder, Publisher, Shares};
 use crate::shell::{Connection, Input, InputEnd, Output, Seal, ShellParts};
 use crate::state::{PinnedServer, PinnedServers, StateDir, StateLock};
-use crate::transfer::{Admission, Deadlines};
+use crate::transfer::{Admission, Attempts, Deadlines};
 
 /// How the session is begun.
 pub(super) enum Entry {
@@ -53,6 +53,7 @@ pub(super) struct Peer {
     folder_path: PathBuf,
     pub(super) folder: Arc<Folder>,
     pub(super) shares: Arc<Shares>,
+    pub(super) attempts: Arc<Mutex<Attempts>>,
     pub(super) file_server: FileServer,
     pub(super) output: Output,
 }
@@ -144,7 +145,8 @@ impl Peer {
         let file_server =
             FileServer::start(ip, server_folder, server_shares, deadlines, entry.gate(), limits).await?;
         let output = Output::open();
-        Ok((Self { entry, server, folder_path, folder, shares, file_server, output }, changes))
+        let attempts = Arc::new(Mutex::new(Attempts::new(server.ip())));
+        Ok((Self { entry, server, folder_path, folder, shares, attempts, file_server, output }, changes))
     }
 
     /// What a shell needs once there is a session.
@@ -156,8 +158,8 @@ impl Peer {
         changes: mpsc::UnboundedReceiver<FileName>,
     ) -> ShellParts {
         let (folder, shares) = (Arc::clone(&self.folder), Arc::clone(&self.shares));
-        let (publisher, output) = (self.publisher(), self.output);
-        ShellParts { index, folder, shares, publisher, events, changes, output, connection }
+        let (publisher, output, attempts) = (self.publisher(), self.output, Arc::clone(&self.attempts));
+        ShellParts { index, folder, shares, attempts, publisher, events, changes, output, connection }
     }
 
     /// Hashes what is shared. What it hashes is kept beside the device's key.

@@ -1,7 +1,7 @@
 //! The file server: takes connections of other peers, in either format, and ends with the peer.
 
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gate::Gate;
-use super::places::{Place, Places};
+use super::strangers::{Stranger, Strangers};
 use super::upload::{Slots, Upload, UploadLimits, reset};
 use crate::share::{Folder, Shares};
 use crate::transfer::Deadlines;
@@ -29,12 +29,6 @@ pub struct FileServer {
 
 /// Connections in all (BT-5.4-2).
 const CONNECTIONS_MAX: usize = 256;
-
-/// Connections that haven't shown who they are (BT-5.4-3).
-const STRANGERS_MAX: usize = 64;
-
-/// The same, of one network.
-const STRANGERS_OF_NETWORK_MAX: usize = 8;
 
 /// How long to wait when the process has no handle left for another connection.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -85,16 +79,8 @@ pub fn takes_legacy_from(ip: IpAddr) -> bool {
     ip.to_canonical().is_loopback()
 }
 
-/// What one attacker has many of: an IPv4 address stands for itself, an IPv6 address for its /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
-    }
-}
-
 async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, tasks: TaskTracker) {
-    let strangers = Places::new(STRANGERS_MAX, STRANGERS_OF_NETWORK_MAX);
+    let strangers = Strangers::default();
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let (stream, from) = match listener.accept().await {
@@ -104,15 +90,18 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
                 continue;
             }
         };
-        // A peer that is flooded closes the door, not its memory.
-        let Ok(connection) = Arc::clone(&connections).try_acquire_owned() else { continue };
         let from = from.ip().to_canonical();
-        let Some(stranger) = strangers.add(network(from)) else { continue };
-        let upload = upload.clone();
-        tasks.spawn(stop.clone().run_until_cancelled_owned(async move {
-            serve(stream, from, &upload, stranger).await;
-            drop(connection);
-        }));
+        let (stranger, leave) = strangers.add(from);
+        let (upload, connections) = (upload.clone(), Arc::clone(&connections));
+        let serving = async move {
+            let deadline = Instant::now() + upload.deadlines.first;
+            // A stranger that has just been sent away makes room. While nobody goes, the door stays closed.
+            let Ok(Ok(_connection)) = timeout_at(deadline.into(), connections.acquire_owned()).await else {
+                return;
+            };
+            serve(stream, from, &upload, stranger, deadline).await;
+        };
+        tasks.spawn(stop.clone().run_until_cancelled_owned(leave.run_until_cancelled_owned(serving)));
     }
 }
 
@@ -120,11 +109,10 @@ async fn accept(listener: TcpListener, upload: Upload, stop: CancellationToken, 
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
 
 /// Serves one connection, in the format its first byte says.
-async fn serve(stream: TcpStream, from: IpAddr, upload: &Upload, stranger: Place<IpAddr>) {
+async fn serve(stream: TcpStream, from: IpAddr, upload: &Upload, stranger: Stranger, deadline: Instant) {
     // Where it can't be set, a taker near the lowest rate may be cut off too early.
     let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER_BYTES);
     let mut first = [0; 1];
-    let deadline = Instant::now() + upload.deadlines.first;
     let peeked = timeout_at(deadline.into(), stream.peek(&mut first)).await;
     let Ok(Ok(1)) = peeked else { return };
     match Format::of(&first) {

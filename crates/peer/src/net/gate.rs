@@ -121,6 +121,12 @@ impl Gate {
         until.inspect_err(|_| self.count_ticket())
     }
 
+    /// Whether somebody who has been let in may still ask, by its last ticket.
+    pub(super) fn is_good_still(&self, admitted: &Admitted) -> bool {
+        let admission = self.admission.lock().unwrap_or_else(PoisonError::into_inner);
+        admission.is_good_still(Instant::now(), admitted.until)
+    }
+
     /// Counts a ticket that isn't good.
     fn count_ticket(&self) {
         self.refused.tickets.fetch_add(1, Ordering::Relaxed);

@@ -81,6 +81,9 @@ const HITS_MAX: usize = 1_000;
 /// second: so many take some ten seconds.
 const HIT_PAGES_MAX: usize = 256;
 
+/// Most pages of any list: more than the index lets one member publish, and few enough to remember.
+pub const LIST_PAGES_MAX: usize = 65_536;
+
 /// Most pages of sources that are asked for.
 const SOURCE_PAGES_MAX: usize = 8;
 
@@ -146,22 +149,23 @@ impl Index {
     /// # Errors
     /// The index refuses or doesn't answer.
     pub async fn peers(&self) -> Result<Listing<String>, IndexError> {
-        let empty = sentence::NO_PEERS;
+        let (empty, mut is_complete) = (sentence::NO_PEERS, true);
         let entries = match self {
             Self::Framed(index) => {
                 let ask = async |after| match index.call(Request::ListPeers(ListPeers { after })).await? {
                     Reply::Peers(page) => Ok((page.members.into_vec(), page.next)),
                     other => Err(other_answer(&other)),
                 };
-                let (members, _) = pages(usize::MAX, usize::MAX, ask).await?;
+                let (members, is_all) = pages(LIST_PAGES_MAX, usize::MAX, ask).await?;
+                is_complete = is_all;
                 members.into_iter().map(|entry| entry.name.as_str().to_owned()).collect()
             }
             Self::Legacy(index) => none_is_empty(index.peers().await, empty)?,
         };
-        Ok(Listing { entries, is_complete: true, empty })
+        Ok(Listing { entries, is_complete, empty })
     }
 
-    /// The files that this member has published, or as many pages of them, by name.
+    /// The files that this member has published, or as many pages of them, [`LIST_PAGES_MAX`] at most, by name.
     ///
     /// # Errors
     /// The index refuses or doesn't answer.
@@ -174,7 +178,7 @@ impl Index {
                     Reply::Files(page) => Ok((page.files.into_vec(), page.next)),
                     other => Err(other_answer(&other)),
                 };
-                let (files, is_all) = pages(pages_max, usize::MAX, ask).await?;
+                let (files, is_all) = pages(pages_max.min(LIST_PAGES_MAX), usize::MAX, ask).await?;
                 entries.extend(files.iter().map(|file| listed(&file.name, file.content, file.sources)));
                 entries.sort_by(by_name);
                 is_complete = is_all;

@@ -21,6 +21,11 @@ pub enum LegacyDownloadError {
     /// A source on another machine: it would be asked in clear.
     #[error("it speaks the original's format only, in clear, and is not on this machine")]
     InClear,
+    /// It was tried before, and brought nothing; or it is on this machine, and the server isn't.
+    #[error(
+        "it may not be tried now: it has brought nothing before, or only a server on this machine may name it"
+    )]
+    TriedTooOften,
     /// The name can't be asked for in the original's format.
     #[error("this name can't be asked for in the original's format: {0}")]
     Name(#[from] legacy::GetError),

@@ -1,4 +1,4 @@
-//! Places that connections take: so many in all, and fewer for one taker (BT-5.4-3, BT-5.4-4).
+//! Places that connections take: so many in all, and fewer for one taker (BT-5.4-4).
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -11,7 +11,7 @@ mod status;
 
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bittrickle_wire::legacy::sentence;
 use bittrickle_wire::messages::Filter;
@@ -28,10 +28,10 @@ pub use show_get::{ShowGet, exit_code};
 pub use status::{Connection, Seal};
 
 use crate::content::LeftOut;
-use crate::net::{Getter, Index, IndexError, LegacyCallError};
+use crate::net::{Getter, Index, IndexError, LegacyCallError, Listing};
 use crate::session::Event;
 use crate::share::{Folder, Holding, Prepared, Publisher, Shares};
-use crate::transfer::Deadlines;
+use crate::transfer::{Attempts, Deadlines};
 
 /// What a shell is made of.
 pub struct ShellParts {
@@ -41,6 +41,8 @@ pub struct ShellParts {
     pub folder: Arc<Folder>,
     /// What is on offer.
     pub shares: Arc<Shares>,
+    /// What downloads have tried.
+    pub attempts: Arc<Mutex<Attempts>>,
     /// Hashes what is shared.
     pub publisher: Publisher,
     /// What the session has to say.
@@ -59,6 +61,7 @@ pub struct Shell {
     pub index: Index,
     folder: Arc<Folder>,
     shares: Arc<Shares>,
+    attempts: Arc<Mutex<Attempts>>,
     background: Background,
     output: Output,
     connection: Connection,
@@ -86,9 +89,10 @@ impl Shell {
     /// A shell for a session that has begun.
     #[must_use]
     pub fn new(parts: ShellParts) -> Self {
-        let ShellParts { index, folder, shares, publisher, events, changes, output, connection } = parts;
+        let ShellParts { index, folder, shares, attempts, publisher, events, changes, output, connection } =
+            parts;
         let background = Background { publishing: Publishing::new(publisher), events, changes };
-        Self { index, folder, shares, background, output, connection }
+        Self { index, folder, shares, attempts, background, output, connection }
     }
 
     /// Runs commands until the user leaves.
@@ -139,11 +143,11 @@ impl Shell {
             Command::Quit => return Err(ShellEnd::Left),
             Command::Unpublish(label) => self.unpublish(&label).await,
             Command::Peers => match self.index.peers().await {
-                Ok(listing) => self.output.names(&listing),
+                Ok(listing) => self.output.names(&listing).inspect(|()| self.tell_rest("lap", &listing)),
                 Err(error) => self.fail("lap", &error),
             },
             Command::Files => match self.index.files(usize::MAX).await {
-                Ok(listing) => self.output.files(&listing),
+                Ok(listing) => self.output.files(&listing).inspect(|()| self.tell_rest("lpf", &listing)),
                 Err(error) => self.fail("lpf", &error),
             },
             Command::Search(query) => match self.index.search(&query.text, &query.filter).await {
@@ -157,6 +161,13 @@ impl Shell {
             Command::Help => self.output.help(),
         };
         Ok(told?)
+    }
+
+    /// Says so when a list isn't all.
+    fn tell_rest<T>(&self, what: &str, listing: &Listing<T>) {
+        if !listing.is_complete {
+            self.output.complain(&format!("{what}: there are more; the server's list has no end"));
+        }
     }
 
     /// What a legacy server says is said as it is, where the original's client says it.
@@ -267,9 +278,9 @@ impl Shell {
 
     /// A download may take hours: what happens meanwhile is handled as ever.
     async fn get(&mut self, what: &str, input: &mut Input) -> Result<(), ShellEnd> {
-        let Self { index, folder, shares, background, output, connection } = self;
+        let Self { index, folder, shares, attempts, background, output, connection } = self;
         let device = connection.seal.as_ref().map(|seal| &seal.device);
-        let getter = Getter { index, folder, shares, device, deadlines: Deadlines::default() };
+        let getter = Getter { index, folder, shares, device, deadlines: Deadlines::default(), attempts };
         let mut show = ShowGet::new(*output, what);
         let result = {
             let mut getting = pin!(getter.get(what, |happening| show.show(&happening)));

@@ -51,6 +51,12 @@ impl<'a> ShowGet<'a> {
                 self.output.draw_progress(name.as_str(), &what);
             }
             Happening::Resumed(bytes) => self.complain(&format!("{} were here already", size(*bytes))),
+            Happening::Busy(who) => {
+                self.complain(&format!(
+                    "{}: all its upload slots are taken; waiting for a turn",
+                    describe(who)
+                ));
+            }
             Happening::Lost(who, error) => {
                 let lie = if error.is_lie() { "; it is not asked again" } else { "" };
                 self.complain(&format!("{}: {error}{lie}", describe(who)));
@@ -142,7 +148,7 @@ pub fn exit_code(error: &GetError) -> u8 {
         GetError::Fetch(FetchError::Folder(FolderError::Exists)) => 13,
         GetError::Fetch(FetchError::Folder(FolderError::UnderWay)) => 5,
         GetError::Fetch(error) if error.is_disk() => 9,
-        GetError::Fetch(FetchError::NoSourceLeft | FetchError::Cancelled) | GetError::LegacyFailed => 7,
+        GetError::Fetch(FetchError::NoSourceLeft(_) | FetchError::Cancelled) | GetError::LegacyFailed => 7,
         GetError::Fetch(FetchError::OnlyLiars | FetchError::Manifest(_)) => 10,
         GetError::Fetch(FetchError::Folder(_)) | GetError::Thread(_) => 1,
     }

@@ -3,6 +3,7 @@
 #![deny(clippy::disallowed_methods)]
 
 mod admission;
+mod attempts;
 mod choice;
 mod journal;
 mod piece_set;
@@ -11,6 +12,7 @@ mod schedule;
 mod window;
 
 pub use admission::{Admission, NotAdmitted};
+pub use attempts::{Allowed, Attempts};
 pub use choice::{Candidate, Choice, Wanted, choose, wanted};
 pub use journal::{Journal, JournalError, JournalHeader};
 pub use piece_set::{PageError, PieceSet};

@@ -1,7 +1,6 @@
 //! What the threads of one download share: the plan, the schedule, the sources, and whether it is over.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,7 +18,7 @@ use super::progress::Progress;
 use super::sources::Active;
 use super::writer::{BATCHES_WAITING, Batch};
 use crate::share::{Folder, Holding, Part, Shares};
-use crate::transfer::{Deadlines, PieceSet, Schedule, SourceId};
+use crate::transfer::{Attempts, Deadlines, PieceSet, Schedule, SourceId};
 
 /// What is to be downloaded, and where to.
 #[derive(Clone, Debug)]
@@ -38,6 +37,8 @@ pub(crate) struct Job {
     pub device: SecretKey,
     /// How long is waited for what.
     pub deadlines: Deadlines,
+    /// What all downloads of this peer have tried.
+    pub attempts: Arc<Mutex<Attempts>>,
 }
 
 /// Shared by the threads of one download.
@@ -67,9 +68,7 @@ pub(super) struct State {
     pub(super) head: Head,
     pub(super) schedule: Option<Schedule>,
     pub(super) sources: HashMap<SourceId, Active>,
-    /// Connections that were tried, by address (BT-3.5-5).
-    pub(super) attempts: HashMap<SocketAddr, u32>,
-    /// Sources that have lied.
+    /// Sources that have lied, or have let us wait for nothing: they aren't asked again.
     pub(super) banned: HashSet<PublicKey>,
     pub(super) next_source: u32,
     pub(super) over: Option<Over>,
@@ -105,7 +104,7 @@ pub(super) enum Turn {
 }
 
 /// How long one source is left alone with making the plan.
-const PLAN_WAIT: Duration = Duration::from_secs(5);
+const PLAN_WAIT: Duration = Duration::from_secs(1);
 
 /// Buffers that are kept for the next pieces.
 const BUFFERS_MAX: usize = BATCHES_WAITING;
@@ -141,8 +140,9 @@ impl Engine {
             if state.over.is_some() {
                 return Turn::Over;
             }
+            let mut wait = PLAN_WAIT;
             match &state.head {
-                Head::Fetching(since) if since.elapsed() < PLAN_WAIT => {}
+                Head::Fetching(since) if since.elapsed() < PLAN_WAIT => wait -= since.elapsed().min(wait),
                 Head::Missing | Head::Fetching(_) => {
                     state.head = Head::Fetching(Instant::now());
                     return Turn::Plan;
@@ -150,7 +150,7 @@ impl Engine {
                 Head::Preparing => {}
                 Head::Ready(work) => return Turn::Work(Arc::clone(work)),
             }
-            state = self.wait(state, Duration::from_secs(1));
+            state = self.wait(state, wait);
         }
     }
 
@@ -236,11 +236,14 @@ impl Engine {
         state.schedule.as_mut().map(work)
     }
 
-    /// Whether nothing is asked of anybody: there is no source, or none that has what is missing.
+    /// Whether nothing is asked of anybody: there is no source, or none that has what is missing. Waiting for one's turn
+    /// isn't that.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.state();
         match (&state.head, &state.schedule) {
-            (Head::Ready(_), Some(schedule)) => schedule.asks_nobody(),
+            (Head::Ready(_), Some(schedule)) => {
+                schedule.asks_nobody() && !state.sources.values().any(|active| active.is_busy)
+            }
             (Head::Preparing, _) => false,
             (Head::Missing | Head::Fetching(_) | Head::Ready(_), _) => state.sources.is_empty(),
         }

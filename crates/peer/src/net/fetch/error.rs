@@ -56,8 +56,8 @@ pub enum SourceError {
     /// A bitmap of more pieces than there are.
     #[error("it has pieces that the content has not")]
     TooManyPieces,
-    /// It sends what is no frame.
-    #[error("it does not speak frames: {0}")]
+    /// What comes is no frame.
+    #[error("what comes from it is broken: {0}")]
     Framing(#[from] FramingError),
     /// It ends the connection.
     #[error("it ends the connection")]
@@ -83,24 +83,55 @@ pub enum FetchError {
     #[error("what is shared as a folder is none: {0}")]
     Manifest(ManifestError),
     /// There are no sources left.
-    #[error("no source is left; what is here is kept, and `get` goes on with it")]
-    NoSourceLeft,
+    #[error("no source is left: {0}; what is here is kept, and `get` goes on with it")]
+    NoSourceLeft(Missing),
     /// The sources have sent nothing but wrong bytes.
     #[error("every source sends wrong bytes")]
     OnlyLiars,
 }
 
+/// What it takes to go on with a download that has no source left.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Missing {
+    /// The index, which knows the sources.
+    #[error("the server does not answer, so others can't be looked for")]
+    Server,
+    /// The sources.
+    #[error("nobody who has it is online now")]
+    Sources,
+    /// A way from here to the sources, or the pieces that they lack.
+    #[error("those who have it are online, but from here none of them is reached or has what is missing")]
+    Way,
+}
+
 impl SourceError {
-    /// Whether the source has sent what can't be right: it is not asked again.
+    /// Whether the source has sent what can't be right, under a seal that holds: it is not asked again (BT-3.5-4). A seal
+    /// that is broken, a cut and a reset are faults of the way.
     #[must_use]
     pub fn is_lie(&self) -> bool {
         match self {
             Self::OtherContent | Self::Layout(_) | Self::Outline(_) => true,
             Self::WrongBytes(_) | Self::Unexpected(_) | Self::Bad(_) | Self::TooMany => true,
-            Self::TooManyPieces | Self::Framing(_) => true,
+            Self::TooManyPieces => true,
+            // What isn't sealed as it should be was changed on the way; what is sealed and is no frame was not.
+            Self::Framing(error) => {
+                !matches!(error, FramingError::NotSealed | FramingError::PayloadTooLong { .. })
+            }
             Self::Connect(_) | Self::NoAnswer(_) | Self::NotLetIn | Self::WrongPeer(_) => false,
             Self::Random(_) | Self::Refused(_) | Self::Ended | Self::TooSlow(_) | Self::Broken(_) => false,
         }
+    }
+
+    /// Whether it let us wait for an answer that never came.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::NoAnswer(_) | Self::TooSlow(_))
+    }
+
+    /// Whether it has all its upload slots taken, and wants us to come back (BT-3.3-4).
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Refused(refused) if refused.code == RefusalCode::BUSY)
     }
 
     /// Whether it has come to its end as connections do: not worth telling.
@@ -124,9 +155,11 @@ impl FetchError {
                 io::ErrorKind::PermissionDenied => error.raw_os_error().is_some(),
                 _ => false,
             },
-            Self::Folder(_) | Self::Manifest(_) | Self::Cancelled | Self::NoSourceLeft | Self::OnlyLiars => {
-                false
-            }
+            Self::Folder(_)
+            | Self::Manifest(_)
+            | Self::Cancelled
+            | Self::NoSourceLeft(_)
+            | Self::OnlyLiars => false,
         }
     }
 }

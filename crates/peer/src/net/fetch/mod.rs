@@ -38,7 +38,7 @@ use sources::Added;
 use writer::BATCHES_WAITING;
 
 pub(super) use engine::Job;
-pub use error::{FetchError, SourceError};
+pub use error::{FetchError, Missing, SourceError};
 pub use progress::{Phase, Progress};
 
 /// Somebody to fetch from.
@@ -62,6 +62,11 @@ pub(super) enum Event {
     },
     /// What is downloaded can be fetched from us as well: the index has to be told.
     Announce,
+    /// All upload slots of a source are taken: it is asked again until it is our turn.
+    Busy {
+        /// Which one.
+        who: Who,
+    },
     /// A source is not fetched from any more.
     Lost {
         /// Which one.
@@ -114,7 +119,7 @@ impl Fetching {
     }
 
     /// Offers a source. One that is fetched from already shows its new ticket. Says whether it is of any use: one that has
-    /// lied, or was tried too often, is not.
+    /// lied or been silent, or was tried too often, is not.
     pub(super) fn add_source(&self, who: &Who, access: &Access) -> bool {
         let id = match self.engine.add_source(who, access.device, access.ticket) {
             Added::New(id) => id,

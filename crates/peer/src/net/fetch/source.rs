@@ -1,7 +1,7 @@
 //! One source: its thread asks for pieces, takes what comes, and hands it on to be hashed and written.
 
 use std::collections::VecDeque;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,8 +38,7 @@ pub(super) struct Source {
     /// What a source has that isn't complete.
     partial: Option<Partial>,
     busy_until: Option<Instant>,
-    /// Until it has brought a piece.
-    is_unproved: Option<SocketAddr>,
+    has_brought: bool,
 }
 
 enum Asked {
@@ -80,7 +79,7 @@ pub(super) fn run(engine: &Arc<Engine>, id: SourceId, who: &Who, access: &Access
     let Some(batches) = engine.connected(id, socket) else { return Ok(()) };
     let mut connection = Connection::enter(stream, &job.device, access, &job.target, &job.deadlines)?;
     let described = plan::describe(&mut connection, &job.target, &job.content)?;
-    let Some(work) = work(engine, &mut connection, &described)? else { return Ok(()) };
+    let Some(work) = work(engine, id, &mut connection, &described)? else { return Ok(()) };
     let pieces = work.plan.layout.pieces();
     let partial = (!described.is_complete).then(|| PieceSet::new(pieces));
     engine.schedule(id, |schedule| schedule.add_source(id, partial.clone()));
@@ -97,7 +96,7 @@ pub(super) fn run(engine: &Arc<Engine>, id: SourceId, who: &Who, access: &Access
         window: Window::new(),
         partial,
         busy_until: None,
-        is_unproved: Some(who.address),
+        has_brought: false,
     };
     source.fetch()
 }
@@ -105,36 +104,65 @@ pub(super) fn run(engine: &Arc<Engine>, id: SourceId, who: &Who, access: &Access
 /// The plan, made here unless another source has made it.
 fn work(
     engine: &Arc<Engine>,
+    id: SourceId,
     connection: &mut Connection,
     described: &Described,
 ) -> Result<Option<Arc<Work>>, SourceError> {
-    match engine.turn() {
-        Turn::Over => Ok(None),
-        Turn::Work(work) => Ok(Some(work)),
-        Turn::Plan => {
-            // What is larger than the disk isn't worth its outline.
-            if let Err(error) = engine.job.folder.check_size(described.file_bytes.bytes()) {
-                engine.fail(error);
-                return Ok(None);
+    loop {
+        match engine.turn() {
+            Turn::Over => return Ok(None),
+            Turn::Work(work) => return Ok(Some(work)),
+            Turn::Plan => {}
+        }
+        // What is larger than the disk isn't worth its outline.
+        if let Err(error) = engine.job.folder.check_size(described.file_bytes.bytes()) {
+            engine.fail(error);
+            return Ok(None);
+        }
+        match plan::fetch(connection, &engine.job.target, described) {
+            Ok(plan) => {
+                engine.set_busy(id, false);
+                if engine.may_prepare() {
+                    prepare(engine, plan);
+                }
+                return Ok(engine.wait_for_work());
             }
-            match plan::fetch(connection, &engine.job.target, described) {
-                Ok(plan) => {
-                    if engine.may_prepare() {
-                        prepare(engine, plan);
-                    }
-                    Ok(engine.wait_for_work())
+            Err(PlanError::Source(error)) if error.is_busy() => {
+                engine.set_busy(id, true);
+                engine.not_planned();
+                if !wait_for_turn(engine, id, connection)? {
+                    return Ok(None);
                 }
-                Err(PlanError::Source(error)) => {
-                    engine.not_planned();
-                    Err(error)
-                }
-                Err(PlanError::Manifest(error)) => {
-                    engine.fail(FetchError::Manifest(error));
-                    Ok(None)
-                }
+            }
+            Err(PlanError::Source(error)) => {
+                engine.not_planned();
+                return Err(error);
+            }
+            Err(PlanError::Manifest(error)) => {
+                engine.fail(FetchError::Manifest(error));
+                return Ok(None);
             }
         }
     }
+}
+
+/// Leaves a source alone that is busy, and keeps the connection's ticket good. Says whether the download goes on with it.
+fn wait_for_turn(engine: &Engine, id: SourceId, connection: &mut Connection) -> Result<bool, SourceError> {
+    let until = Instant::now() + BUSY_PAUSE;
+    while Instant::now() < until {
+        if !engine.wait_for_change(id, until.saturating_duration_since(Instant::now())) {
+            return Ok(false);
+        }
+    }
+    if let Some(ticket) = engine.take_ticket(id) {
+        connection.send([Message::Renew(Renew { ticket })])?;
+        match connection.receive_frame()? {
+            Message::Renewed(_) => {}
+            message => return Err(SourceError::Unexpected(message.kind())),
+        }
+    }
+    connection.begin_rate();
+    Ok(true)
 }
 
 impl Source {
@@ -228,10 +256,11 @@ impl Source {
         let bytes = self.work.plan.layout.range_bytes(came.clone());
         self.asked_bytes -= bytes;
         self.asked_pieces -= count;
-        if count > 0
-            && let Some(address) = self.is_unproved.take()
-        {
-            self.engine.proved(&address);
+        if count > 0 && !std::mem::replace(&mut self.has_brought, true) {
+            self.engine.proved(self.id);
+        }
+        if self.busy_until.take().is_some() {
+            self.engine.set_busy(self.id, false);
         }
         if bytes > 0 {
             self.window.add(Instant::now(), bytes);
@@ -270,6 +299,7 @@ impl Source {
             RefusalCode::BUSY => {
                 let id = self.id;
                 self.engine.schedule(id, |schedule| schedule.put_back(id, pieces));
+                self.engine.set_busy(id, true);
                 self.busy_until = Some(Instant::now() + BUSY_PAUSE);
                 Ok(())
             }

@@ -1,8 +1,8 @@
 //! The sources of one download: which are fetched from, which were tried, and which are not asked again.
 
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::PoisonError;
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::SyncSender;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::{PublicKey, Ticket};
@@ -11,7 +11,7 @@ use super::engine::Engine;
 use super::error::SourceError;
 use super::writer::Batch;
 use super::{Event, Who};
-use crate::transfer::SourceId;
+use crate::transfer::{Allowed, Attempts, SourceId};
 
 /// A source that is fetched from, or connected to.
 #[derive(Debug)]
@@ -22,26 +22,32 @@ pub(super) struct Active {
     /// A new ticket to be shown, and when the last one was given.
     ticket: Option<Ticket>,
     renewed_at: Instant,
+    /// It has brought a piece.
+    has_brought: bool,
+    /// It has told us to come back.
+    pub(super) is_busy: bool,
+    is_busy_told: bool,
 }
 
 /// What became of a source that was offered.
 pub(super) enum Added {
     /// It is to be fetched from.
     New(SourceId),
-    /// It is fetched from already, or there are enough.
+    /// It is fetched from already, or will be: there are enough for now, or it has just failed.
     Known,
-    /// It has lied, or was tried too often.
+    /// It has lied, has brought nothing, or was tried too often.
     Useless,
 }
 
 /// Tickets last for two minutes (BT-6.7-2); a connection shows a new one well before.
 const RENEW_AFTER: Duration = Duration::from_secs(45);
 
-/// Connections that one address is tried with, in all (BT-3.5-5).
-const ATTEMPTS_MAX: u32 = 3;
-
 /// Sources at a time.
 const SOURCES_MAX: usize = 8;
+
+/// Sources of one member among them that haven't brought anything yet: nobody keeps the others' places with devices that
+/// are silent (BT-3.5-10).
+const UNPROVED_OF_MEMBER_MAX: usize = 2;
 
 impl Engine {
     /// Takes a source on. One that is known may get a new ticket.
@@ -56,18 +62,29 @@ impl Engine {
         if state.over.is_some() || state.banned.contains(&key) {
             return Added::Useless;
         }
-        if state.sources.len() >= SOURCES_MAX {
+        let is_unproved_of_member = |active: &&Active| !active.has_brought && active.who.member == who.member;
+        if state.sources.len() >= SOURCES_MAX
+            || state.sources.values().filter(is_unproved_of_member).count() >= UNPROVED_OF_MEMBER_MAX
+        {
             return Added::Known;
         }
-        let attempts = state.attempts.entry(who.address).or_default();
-        if *attempts >= ATTEMPTS_MAX {
-            return Added::Useless;
+        match self.attempts().begin(now, who.address) {
+            Allowed::Now => {}
+            Allowed::Later => return Added::Known,
+            Allowed::No => return Added::Useless,
         }
-        *attempts += 1;
         let id = SourceId(state.next_source);
         state.next_source += 1;
-        let who = who.clone();
-        state.sources.insert(id, Active { who, socket: None, ticket: None, renewed_at: now });
+        let active = Active {
+            who: who.clone(),
+            socket: None,
+            ticket: None,
+            renewed_at: now,
+            has_brought: false,
+            is_busy: false,
+            is_busy_told: false,
+        };
+        state.sources.insert(id, active);
         self.progress.set_sources(state.sources.len());
         Added::New(id)
     }
@@ -83,8 +100,25 @@ impl Engine {
     }
 
     /// The source has brought a piece: connecting to it again doesn't count as a further attempt (BT-3.5-5).
-    pub(super) fn proved(&self, address: &SocketAddr) {
-        self.state().attempts.remove(address);
+    pub(super) fn proved(&self, id: SourceId) {
+        if let Some(active) = self.state().sources.get_mut(&id) {
+            active.has_brought = true;
+            self.attempts().proved(active.who.address);
+        }
+    }
+
+    /// The source has told us to come back, or serves us now. The user hears of it once.
+    pub(super) fn set_busy(&self, id: SourceId, is_busy: bool) {
+        let mut state = self.state();
+        let Some(active) = state.sources.get_mut(&id) else { return };
+        active.is_busy = is_busy;
+        if is_busy && !std::mem::replace(&mut active.is_busy_told, true) {
+            self.tell(Event::Busy { who: active.who.clone() });
+        }
+    }
+
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.job.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A source's thread has ended. Its pieces are free for others.
@@ -96,7 +130,9 @@ impl Engine {
         let Some(active) = state.sources.remove(&id) else { return };
         self.progress.set_sources(state.sources.len());
         if let (Err(error), None) = (result, &state.over) {
-            if let (true, Some(key)) = (error.is_lie(), active.who.device) {
+            self.attempts().failed(Instant::now(), active.who.address);
+            let is_useless = error.is_lie() || error.is_silence() && !active.has_brought;
+            if let (true, Some(key)) = (is_useless, active.who.device) {
                 state.banned.insert(key);
             }
             self.tell(Event::Lost { who: active.who, error });

@@ -55,9 +55,16 @@ impl Getter<'_> {
     ) -> Result<(Fetched, u64), GetError> {
         let device = self.device.expect("who speaks frames has a key").clone();
         let (folder, shares) = (Arc::clone(self.folder), Arc::clone(self.shares));
-        let (deadlines, name_of_job) = (self.deadlines, name.clone());
-        let job =
-            Job { target: target.clone(), content, name: name_of_job, folder, shares, device, deadlines };
+        let job = Job {
+            target: target.clone(),
+            content,
+            name: name.clone(),
+            folder,
+            shares,
+            device,
+            deadlines: self.deadlines,
+            attempts: Arc::clone(self.attempts),
+        };
         let (fetching, progress, mut events) = Fetching::start(job).map_err(GetError::Thread)?;
         let mut feed = Feed::new(fetching, Supply::new(index, &target, from));
         let result = self.feed(&mut feed, name, &progress, &mut events, watch).await;
@@ -164,7 +171,8 @@ impl<'a> Feed<'a> {
 
     fn none_left(&self) -> Outcome {
         let all_lied = self.lies > 0 && self.lies == self.losses;
-        Err(if all_lied { FetchError::OnlyLiars } else { FetchError::NoSourceLeft }.into())
+        Err(if all_lied { FetchError::OnlyLiars } else { FetchError::NoSourceLeft(self.supply.missing()) }
+            .into())
     }
 
     /// Ends the download, unless it has come to its end by itself just now.
@@ -180,6 +188,7 @@ impl<'a> Feed<'a> {
 fn tell(event: &Event, watch: &mut impl FnMut(Happening<'_>)) {
     match event {
         Event::Resumed { bytes } => watch(Happening::Resumed(*bytes)),
+        Event::Busy { who } => watch(Happening::Busy(who)),
         Event::Lost { who, error } if !error.is_expired() => watch(Happening::Lost(who, error)),
         Event::Lost { .. } | Event::Announce => {}
     }

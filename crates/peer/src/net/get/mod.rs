@@ -5,8 +5,8 @@ mod resolve;
 mod supply;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Filter, Hit};
@@ -20,7 +20,7 @@ use super::framed::FramedIndex;
 use super::index::{Index, IndexError, SourceAt, locate, locate_legacy};
 use super::legacy_download::{self, LegacyDownloadError};
 use crate::share::{Folder, FolderError, Shares};
-use crate::transfer::Deadlines;
+use crate::transfer::{Allowed, Attempts, Deadlines};
 use resolve::{hits_of, resolve};
 use supply::who;
 
@@ -36,6 +36,8 @@ pub struct Getter<'a> {
     pub device: Option<&'a SecretKey>,
     /// How long is waited for what.
     pub deadlines: Deadlines,
+    /// What all downloads have tried.
+    pub attempts: &'a Arc<Mutex<Attempts>>,
 }
 
 /// What is there now.
@@ -62,6 +64,8 @@ pub enum Happening<'a> {
     Unverified(&'a FileName, u64),
     /// So many bytes were there from an earlier download.
     Resumed(u64),
+    /// All upload slots of a source are taken: it is asked again until it is our turn.
+    Busy(&'a Who),
     /// A source is not fetched from any more.
     Lost(&'a Who, &'a SourceError),
     /// A legacy source brought nothing.
@@ -159,11 +163,11 @@ impl Getter<'_> {
             let from = filter.member.as_ref();
             match self.fetch(index, target, from, &name, content, watch).await {
                 Ok((Fetched::Complete | Fetched::Provisional, _)) => {}
-                Err(GetError::Fetch(FetchError::NoSourceLeft)) => {
+                Err(GetError::Fetch(error @ FetchError::NoSourceLeft(_))) => {
                     // It may have been hashed meanwhile; else there is nobody who would ever say so.
                     let hits = hits_of(index, &name, &filter).await?;
                     if hits.iter().all(|hit| hit.content.root.is_none()) {
-                        return Err(FetchError::NoSourceLeft.into());
+                        return Err(error.into());
                     }
                 }
                 Err(error) => return Err(error),
@@ -218,9 +222,16 @@ impl Getter<'_> {
         name: &FileName,
         watch: &mut impl FnMut(Happening<'_>),
     ) -> Result<u64, LegacyDownloadError> {
-        // Who speaks frames doesn't ask in clear over a network because somebody says so.
-        if self.device.is_some() && !takes_legacy_from(source.address.ip()) {
-            return Err(LegacyDownloadError::InClear);
+        // Who speaks frames doesn't ask in clear over a network because somebody says so, nor on this machine because
+        // somebody elsewhere does.
+        if self.device.is_some() {
+            if !takes_legacy_from(source.address.ip()) {
+                return Err(LegacyDownloadError::InClear);
+            }
+            let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+            if attempts.begin(Instant::now(), source.address) != Allowed::Now {
+                return Err(LegacyDownloadError::TriedTooOften);
+            }
         }
         let bytes = Arc::new(AtomicU64::new(0));
         let downloading =
@@ -229,7 +240,13 @@ impl Getter<'_> {
         let mut ticks = interval(PROGRESS_EVERY);
         loop {
             tokio::select! {
-                result = &mut downloading => return result,
+                result = &mut downloading => {
+                    if result.is_ok() {
+                        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+                        attempts.proved(source.address);
+                    }
+                    return result;
+                }
                 _ = ticks.tick() => {
                     let bytes = bytes.load(std::sync::atomic::Ordering::Relaxed);
                     watch(Happening::Unverified(name, bytes));

@@ -65,7 +65,7 @@ impl Answers {
     pub(super) fn run(mut self) {
         // The frames so far say what is missing; the end of the stream says the rest.
         let _ = self.answer_all();
-        // What was asked before things went wrong has its answer all the same.
+        // What was asked before things went wrong has its answer all the same, unless it was sending that went wrong.
         let _ = self.records.send(&mut self.codec, &mut self.stream);
     }
 
@@ -185,7 +185,10 @@ impl Answers {
 
     /// What the ticket is for, as long as it lasts and that is shared: what was permitted once is not permitted for ever.
     fn permitted(&mut self) -> Result<Arc<Holding>, NotNow> {
-        if Instant::now() > self.admitted.until {
+        // What is cheap to tell is looked at first.
+        let is_over = Instant::now() > self.admitted.until
+            && !self.upload.gate.as_ref().is_some_and(|gate| gate.is_good_still(&self.admitted));
+        if is_over {
             return Err((RefusalCode::NO_TICKET, "the time of this connection's ticket is over"));
         }
         self.content.find(&self.upload.shares, &self.admitted.target)

@@ -1,7 +1,6 @@
 //! Uploads to the original's clients: one `GET name`, and the file until the end (BT-4.3).
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use tokio::time::timeout;
 use super::slots::{SLOT_WAIT, Slot, Taker};
 use super::{Upload, reset};
 use crate::net::pace::keep_pace;
-use crate::net::places::Place;
+use crate::net::strangers::Stranger;
 use crate::share::{SharedFile, read_pieces};
 use crate::transfer::{Deadlines, RateFloor, TooSlow};
 
@@ -38,7 +37,7 @@ enum UploadError {
 
 impl Upload {
     /// Answers one `GET name` of the original's client. Whatever goes wrong resets the connection (BT-4.3-3).
-    pub(in crate::net) async fn serve_legacy(&self, mut stream: TcpStream, stranger: Place<IpAddr>) {
+    pub(in crate::net) async fn serve_legacy(&self, mut stream: TcpStream, stranger: Stranger) {
         let reading = read_legacy_request(&mut stream, &self.deadlines);
         let request = timeout(self.deadlines.first, reading).await.unwrap_or(Err(UploadError::Stuck));
         drop(stranger);

@@ -8,7 +8,6 @@ mod records;
 mod slots;
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use tokio::time::timeout_at;
 
 use super::closing::Closing;
 use super::gate::{Admitted, Gate, NotLetIn};
-use super::places::Place;
+use super::strangers::Stranger;
 use crate::share::{Folder, Shares};
 use crate::transfer::Deadlines;
 use answers::Answers;
@@ -54,12 +53,7 @@ enum AdmitError {
 impl Upload {
     /// Lets a peer in if its ticket is good, and answers it until it goes, keeps us waiting, or sends what is no frame. Who
     /// isn't let in learns nothing: the connection is closed (BT-6.6-2).
-    pub(super) async fn serve_frames(
-        &self,
-        mut stream: TcpStream,
-        stranger: Place<IpAddr>,
-        deadline: Instant,
-    ) {
+    pub(super) async fn serve_frames(&self, mut stream: TcpStream, stranger: Stranger, deadline: Instant) {
         let _ = stream.set_nodelay(true);
         let admitted = timeout_at(deadline.into(), self.admit(&mut stream)).await;
         let Ok(Ok((admitted, codec))) = admitted else {

@@ -24,6 +24,8 @@ pub(super) struct Records {
     request_id: u32,
     limit: RateLimit,
     window: Duration,
+    /// A write has failed: the other side may have half of what was to be sent, and nothing that follows would fit it.
+    has_failed: bool,
 }
 
 /// Why nothing more can be sent.
@@ -35,6 +37,8 @@ pub(super) enum SendError {
     TooSlow(#[from] TooSlow),
     #[error(transparent)]
     Framing(#[from] FramingError),
+    #[error("an earlier write has failed half-way")]
+    HalfWay,
 }
 
 /// Bytes of the largest record.
@@ -48,7 +52,7 @@ impl Records {
     /// Nothing to send. A taker that doesn't keep up the lowest rate over `window` is given up.
     pub(super) fn new(limit: RateLimit, window: Duration) -> Self {
         let buffer = vec![0; BUFFER_BYTES].into();
-        Self { buffer, start: 0, filled: 0, request_id: 0, limit, window }
+        Self { buffer, start: 0, filled: 0, request_id: 0, limit, window, has_failed: false }
     }
 
     /// Begins the answer to a request.
@@ -119,13 +123,16 @@ impl Records {
         Ok(())
     }
 
-    /// Sends all that waits.
+    /// Sends all that waits. Once that has failed, nothing is sent any more.
     pub(super) fn send(&mut self, codec: &mut SealedCodec, stream: &mut TcpStream) -> Result<(), SendError> {
+        if self.has_failed {
+            return Err(SendError::HalfWay);
+        }
         self.seal(codec);
         let waiting = &self.buffer[..self.start];
         for bytes in waiting.chunks(self.limit.bytes_at_once()) {
             self.limit.take(bytes.len());
-            write_all(stream, bytes, self.window)?;
+            write_all(stream, bytes, self.window).inspect_err(|_| self.has_failed = true)?;
         }
         self.start = 0;
         Ok(())
@@ -158,4 +165,59 @@ fn write_all(stream: &mut TcpStream, mut bytes: &[u8], window: Duration) -> Resu
         floor.check(Instant::now())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
+    use bittrickle_wire::seal::{SecretKey, StreamAccepting, StreamInitiating, Ticket};
+    use bittrickle_wire::{HexBytes, Root, Target};
+
+    use super::*;
+
+    /// The codec of a source, and that of its taker.
+    fn codecs() -> (SealedCodec, SealedCodec) {
+        let [source, taker] = [[1; 32], [2; 32]].map(SecretKey::from_bytes);
+        let (ticket, target) = (Ticket(HexBytes([0; 32])), Target::Root(Root::of(b"")));
+        let (initiating, initiate) =
+            StreamInitiating::new(&taker, &source.public(), &ticket, &target, [3; 32]);
+        let accepting = StreamAccepting::new(&source, initiate.first_chunk().unwrap(), [4; 32]).unwrap();
+        let (codec, accept) = accepting.finish();
+        (codec, initiating.finish(accept.first_chunk().unwrap()).unwrap())
+    }
+
+    /// BT-3.3-3: whoever is stopped for longer than a window, and goes on then, has an end before it, and no bytes twice.
+    #[test]
+    fn after_a_write_that_failed_half_way_nothing_is_sent_any_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut taker, _) = listener.accept().unwrap();
+        let window = Duration::from_millis(50);
+        stream.set_write_timeout(Some(window)).unwrap();
+        let (mut codec, mut opening) = codecs();
+        let mut records = Records::new(RateLimit::default(), window);
+        records.begin(&mut codec, 7);
+        // Nobody reads, so that it fails once all buffers are full.
+        let failed = loop {
+            if let Err(error) = records.copy(&mut codec, &mut stream, &[7; DATA_BYTES_MAX]) {
+                break error;
+            }
+        };
+        assert!(matches!(failed, SendError::TooSlow(_)), "{failed}");
+        assert!(matches!(records.send(&mut codec, &mut stream), Err(SendError::HalfWay)));
+        let more = records.copy(&mut codec, &mut stream, &[7; 2 * BUFFER_BYTES]);
+        assert!(matches!(more, Err(SendError::HalfWay)));
+        drop(stream);
+        let mut received = Vec::new();
+        taker.read_to_end(&mut received).unwrap();
+        let (mut start, mut count) = (0, 0);
+        while let Some((bytes, _)) =
+            opening.open_record(&mut received[start..]).expect("each is the next one")
+        {
+            (start, count) = (start + bytes, count + 1);
+        }
+        assert!(count > 0 && start < received.len(), "the last one is cut: {count} records");
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::PublicKey;
 
@@ -36,6 +36,8 @@ struct State {
     /// By the order in which they came.
     waiting: BTreeMap<u64, Waiting>,
     next: u64,
+    /// The places in line of those who have just been told to come back, and when.
+    told: HashMap<Taker, (u64, Instant)>,
     is_closed: bool,
 }
 
@@ -48,11 +50,14 @@ struct Waiting {
 /// How long somebody waits for a slot: shorter than a taker waits for an answer (BT-5.4-1).
 pub(super) const SLOT_WAIT: Duration = Duration::from_secs(2);
 
+/// Who comes back within this time has the place in line that it had.
+const PLACE_KEPT: Duration = Duration::from_secs(5);
+
 impl Slots {
     /// So many, all of them free.
     pub(in crate::net) fn new(count: usize) -> Self {
-        let (taken, waiting) = Default::default();
-        Self(Arc::new(Mutex::new(State { free: count, taken, waiting, next: 0, is_closed: false })))
+        let (taken, waiting, told) = Default::default();
+        Self(Arc::new(Mutex::new(State { free: count, taken, waiting, next: 0, told, is_closed: false })))
     }
 
     /// Takes a slot, if there is one now.
@@ -76,14 +81,17 @@ impl Slots {
                 return Some(Slot { slots: self.clone(), taker });
             }
             let (sender, turn) = sync_channel(1);
-            let number = state.next;
-            state.next += 1;
+            let number = state.place_in_line(taker);
             state.waiting.insert(number, Waiting { taker, turn: sender });
             (number, turn)
         };
         let is_ours = turn.recv_timeout(time).is_ok() || {
             // Our turn may have come in the very moment in which we had waited long enough.
-            let was_waiting = self.state().waiting.remove(&number).is_some();
+            let mut state = self.state();
+            let was_waiting = state.waiting.remove(&number).is_some();
+            if was_waiting {
+                state.told.insert(taker, (number, Instant::now()));
+            }
             !was_waiting && turn.try_recv().is_ok()
         };
         is_ours.then(|| Slot { slots: self.clone(), taker })
@@ -102,6 +110,17 @@ impl Slots {
 }
 
 impl State {
+    /// The end of the line, or the place that this taker had when it was told to come back: so that its turn does come,
+    /// however many others want one.
+    fn place_in_line(&mut self, taker: Taker) -> u64 {
+        self.told.retain(|_, (_, at)| at.elapsed() < PLACE_KEPT);
+        let kept = self.told.remove(&taker).map(|(number, _)| number);
+        kept.unwrap_or_else(|| {
+            self.next += 1;
+            self.next - 1
+        })
+    }
+
     fn give(&mut self, taker: Taker) {
         self.free -= 1;
         *self.taken.entry(taker).or_default() += 1;
@@ -208,12 +227,30 @@ mod tests {
         assert!(slots.state().taken.is_empty());
     }
 
+    /// BT-3.7-5
+    #[test]
+    fn who_comes_back_has_its_place_in_line() {
+        let slots = Slots::new(1);
+        let held = slots.take(device(1)).unwrap();
+        assert!(slots.wait(device(2), Duration::from_millis(10)).is_none(), "it is told to come back");
+        let (tell, told) = channel();
+        queue(&slots, device(3), 3, &tell);
+        queue(&slots, device(2), 2, &tell);
+        drop(held);
+        let (number, slot) = next(&told);
+        assert_eq!(number, 2, "it came first, at first");
+        drop(slot);
+        assert_eq!(next(&told).0, 3);
+        assert!(slots.state().told.is_empty());
+    }
+
     #[test]
     fn nobody_waits_for_longer_than_asked_or_when_it_is_over() {
         let slots = Slots::new(1);
         let held = slots.take(device(1)).unwrap();
         assert!(slots.wait(device(2), Duration::from_millis(10)).is_none());
         assert!(slots.state().waiting.is_empty());
+        slots.state().told.clear();
         let waiting = slots.clone();
         let thread = spawn(move || waiting.wait(device(2), LONG).is_none());
         while slots.state().waiting.is_empty() {

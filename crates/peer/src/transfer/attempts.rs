@@ -1,0 +1,197 @@
+//! Attempts: which addresses may be connected to, and when (BT-3.5-5).
+//!
+//! The index says where sources are. One that lies could aim its peers at somebody: so an address that brings nothing is
+//! left alone, whichever downloads it is named for.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Connections that have been tried, by all downloads of a peer together.
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    is_index_here: bool,
+    by_address: HashMap<SocketAddr, Tried>,
+}
+
+/// What was tried of one address that has brought nothing since.
+#[derive(Clone, Copy, Debug)]
+struct Tried {
+    first_at: Instant,
+    connections: u32,
+    /// The next one is due then, and comes so long after the last one has failed.
+    next_at: Instant,
+    wait: Duration,
+}
+
+/// Whether a connection may be made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Allowed {
+    /// It may be made now.
+    Now,
+    /// Not yet: the last one has just failed.
+    Later,
+    /// Not before ten minutes are over, or never.
+    No,
+}
+
+/// Connections to one address that bring no piece, in [`PERIOD`].
+const CONNECTIONS_MAX: u32 = 3;
+
+/// Ports of one IP address of which none has brought a piece, in [`PERIOD`].
+const PORTS_MAX: usize = 16;
+
+/// How long an attempt counts.
+const PERIOD: Duration = Duration::from_secs(600);
+
+/// How long after a failure the next connection is made; each further one after twice as long.
+const WAIT_MIN: Duration = Duration::from_millis(500);
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Addresses that are remembered. While there are as many, no other one is connected to.
+const ADDRESSES_MAX: usize = 4_096;
+
+impl Attempts {
+    /// Nothing was tried yet. `index` is where the index is: nobody else is told of sources on its own machine.
+    #[must_use]
+    pub fn new(index: IpAddr) -> Self {
+        Self { is_index_here: index.to_canonical().is_loopback(), by_address: HashMap::new() }
+    }
+
+    /// Begins a connection, if one may be made now.
+    pub fn begin(&mut self, now: Instant, address: SocketAddr) -> Allowed {
+        let address = canonical(address);
+        if address.ip().is_loopback() && !self.is_index_here {
+            return Allowed::No;
+        }
+        self.by_address.retain(|_, tried| now.saturating_duration_since(tried.first_at) < PERIOD);
+        let ports = self.by_address.keys().filter(|other| other.ip() == address.ip()).count();
+        let is_full = ports >= PORTS_MAX || self.by_address.len() >= ADDRESSES_MAX;
+        match self.by_address.get_mut(&address) {
+            None if is_full => Allowed::No,
+            Some(tried) if tried.connections >= CONNECTIONS_MAX => Allowed::No,
+            Some(tried) if now < tried.next_at => Allowed::Later,
+            Some(tried) => {
+                tried.connections += 1;
+                Allowed::Now
+            }
+            None => {
+                let tried = Tried { first_at: now, connections: 1, next_at: now, wait: Duration::ZERO };
+                self.by_address.insert(address, tried);
+                Allowed::Now
+            }
+        }
+    }
+
+    /// A connection to this address has brought a piece: none of those before counts.
+    pub fn proved(&mut self, address: SocketAddr) {
+        self.by_address.remove(&canonical(address));
+    }
+
+    /// A connection to this address has ended early: the next one waits.
+    pub fn failed(&mut self, now: Instant, address: SocketAddr) {
+        let fresh = Tried { first_at: now, connections: 0, next_at: now, wait: Duration::ZERO };
+        let tried = self.by_address.entry(canonical(address)).or_insert(fresh);
+        tried.wait = (tried.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+        tried.next_at = now + tried.wait;
+    }
+}
+
+/// The same address however it is written.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INDEX: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    #[expect(clippy::disallowed_methods, reason = "any instant will do")]
+    fn any_instant() -> Instant {
+        Instant::now()
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 7], port))
+    }
+
+    /// How many connections are made to these addresses, each as often as it is named.
+    fn connections(
+        attempts: &mut Attempts,
+        now: Instant,
+        addresses: impl Iterator<Item = SocketAddr>,
+    ) -> usize {
+        addresses.filter(|address| attempts.begin(now, *address) == Allowed::Now).count()
+    }
+
+    /// BT-3.5-5: however many downloads an address is named for.
+    #[test]
+    fn an_address_that_brings_nothing_is_tried_three_times_in_ten_minutes() {
+        let (mut attempts, mut now) = (Attempts::new(INDEX), any_instant());
+        for period in 0..3 {
+            let begun = now;
+            let mut made = 0;
+            while now < begun + PERIOD {
+                if attempts.begin(now, at(7_000)) == Allowed::Now {
+                    made += 1;
+                    attempts.failed(now, at(7_000));
+                }
+                now += Duration::from_millis(100);
+            }
+            assert_eq!(made, CONNECTIONS_MAX, "period {period}");
+        }
+        let mapped: SocketAddr = "[::ffff:192.0.2.7]:7000".parse().unwrap();
+        assert_eq!(connections(&mut attempts, now, std::iter::repeat_n(mapped, 9)), 3, "written otherwise");
+    }
+
+    /// BT-3.5-5
+    #[test]
+    fn of_one_machine_sixteen_ports_are_tried_and_those_that_brought_something_do_not_count() {
+        let (mut attempts, now) = (Attempts::new(INDEX), any_instant());
+        assert_eq!(connections(&mut attempts, now, (1_024..2_024).map(at)), PORTS_MAX);
+        assert_eq!(attempts.begin(now, "192.0.2.8:7000".parse().unwrap()), Allowed::Now, "another machine");
+        attempts.proved(at(1_024));
+        assert_eq!(connections(&mut attempts, now, (5_000..6_000).map(at)), 1, "in the place of that one");
+        assert_eq!(connections(&mut attempts, now + PERIOD, (7_000..8_000).map(at)), PORTS_MAX);
+    }
+
+    /// BT-3.5-5
+    #[test]
+    fn what_is_on_this_machine_is_named_by_an_index_on_this_machine_only() {
+        let now = any_instant();
+        for here in ["127.0.0.1:7000", "127.9.9.9:7000", "[::1]:7000", "[::ffff:127.0.0.1]:7000"] {
+            let here: SocketAddr = here.parse().unwrap();
+            assert_eq!(Attempts::new(INDEX).begin(now, here), Allowed::No, "{here}");
+            for index in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+                let mut attempts = Attempts::new(index.parse().unwrap());
+                assert_eq!(attempts.begin(now, here), Allowed::Now, "{here} by {index}");
+            }
+        }
+    }
+
+    /// BT-3.5-4: a way that breaks again and again is taken again, later each time, as long as something comes through.
+    #[test]
+    fn after_a_failure_the_next_connection_waits_twice_as_long() {
+        let (mut attempts, now) = (Attempts::new(INDEX), any_instant());
+        let begin = |attempts: &mut Attempts, wait_ms| {
+            attempts.begin(now + Duration::from_millis(wait_ms), at(7_000))
+        };
+        assert_eq!(begin(&mut attempts, 0), Allowed::Now);
+        attempts.failed(now, at(7_000));
+        assert_eq!([begin(&mut attempts, 499), begin(&mut attempts, 500)], [Allowed::Later, Allowed::Now]);
+        attempts.failed(now, at(7_000));
+        assert_eq!([begin(&mut attempts, 999), begin(&mut attempts, 1_000)], [Allowed::Later, Allowed::Now]);
+        attempts.proved(at(7_000));
+        attempts.failed(now, at(7_000));
+        assert_eq!([begin(&mut attempts, 499), begin(&mut attempts, 500)], [Allowed::Later, Allowed::Now]);
+    }
+
+    #[test]
+    fn no_index_makes_a_peer_remember_addresses_without_end() {
+        let (mut attempts, now) = (Attempts::new(INDEX), any_instant());
+        let address = |number: u32| SocketAddr::from((std::net::Ipv4Addr::from(0x0a00_0000 + number), 7_000));
+        assert_eq!(connections(&mut attempts, now, (0..10_000).map(address)), ADDRESSES_MAX);
+    }
+}
