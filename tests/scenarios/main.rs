@@ -21,6 +21,7 @@ mod legacy_directions;
 mod legacy_exchanges;
 mod legacy_rules;
 mod members;
+mod publishing;
 mod purity;
 mod recalling;
 mod reference_client;

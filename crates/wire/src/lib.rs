@@ -45,5 +45,5 @@ pub use number::{FileBytes, Hex64, HexBytes, HexError, NumberError, SourceAddres
 pub use text::{
     EntryName, EntryNameRule, Escaped, Extension, ExtensionRule, FileName, FileNameRule, MemberName,
     MemberNameRule, Password, PasswordRule, Query, QueryRule, Rule, Sentence, SentenceRule, Text, TextError,
-    escaped, fold, is_invisible,
+    composed, escaped, fold, is_invisible,
 };

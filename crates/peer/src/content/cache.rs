@@ -22,6 +22,8 @@ pub struct HashCache {
     database: Database,
     /// So many files, and then it begins anew: paths that are gone would fill it for good.
     entries_max: u64,
+    #[cfg(test)]
+    commits: std::sync::atomic::AtomicUsize,
 }
 
 /// Why hashes can't be kept. Files can be hashed all the same.
@@ -73,7 +75,7 @@ impl HashCache {
             result => result,
         };
         let database = database.map_err(|error| error.told(path))?;
-        Ok(Self { database, entries_max: FILE_ENTRIES_MAX })
+        Ok(Self::with(database, FILE_ENTRIES_MAX))
     }
 
     /// A cache that is gone when it is dropped.
@@ -81,7 +83,22 @@ impl HashCache {
     pub fn in_memory() -> Self {
         let database = builder().create_with_backend(InMemoryBackend::new());
         let database = database.expect("an empty database in memory can be made");
-        Self { database, entries_max: MEMORY_ENTRIES_MAX }
+        Self::with(database, MEMORY_ENTRIES_MAX)
+    }
+
+    fn with(database: Database, entries_max: u64) -> Self {
+        Self {
+            database,
+            entries_max,
+            #[cfg(test)]
+            commits: std::sync::atomic::AtomicUsize::new(0),
+        }
+    }
+
+    /// How often it was written to.
+    #[cfg(test)]
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Opens the cache in this file or, where that can't be, in memory. Why it can't be is said as well.
@@ -134,6 +151,8 @@ impl HashCache {
             }
         }
         transaction.commit()?;
+        #[cfg(test)]
+        self.commits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 }

@@ -7,10 +7,13 @@ mod hasher;
 mod identity;
 mod record;
 mod settled;
+mod spelling;
 mod walk;
 
 pub use cache::{CacheError, HashCache};
 pub use hasher::{HashError, Hashed, hash_file};
 pub use identity::Identity;
 pub use settled::{ATTEMPTS_MAX, Hashing, Settled};
-pub use walk::{LeftOut, WalkError, Walked, walk};
+pub(crate) use spelling::{spelled, spelled_path};
+pub(crate) use walk::is_unfinished;
+pub use walk::{LeftOut, WalkError, Walked, hash_files, walk};

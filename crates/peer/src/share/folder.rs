@@ -3,6 +3,7 @@
 //! Everything is opened through a handle of the folder, by a [`FileName`], without following a symbolic link: no
 //! name leads out of it, not even one that changes between a look and an open.
 
+use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -15,6 +16,8 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{OFlags, RenameFlags, fstatvfs, renameat_with};
 use rustix::io::Errno;
 use rustix::process::geteuid;
+
+use crate::content::spelled;
 
 /// The folder.
 #[derive(Debug)]
@@ -81,27 +84,12 @@ impl Folder {
         Ok(Self { dir, sync: File::open(path)?, file_mode: file_mode & 0o666 })
     }
 
-    /// The files that can be shared from it, by name: those that have an acceptable name.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub fn file_names(&self) -> io::Result<Vec<FileName>> {
-        let mut names = Vec::new();
-        for entry in self.dir.entries()? {
-            let entry = entry?;
-            let name = entry.file_name().to_str().and_then(|name| FileName::new(name).ok());
-            names.extend(name.filter(|_| entry.file_type().is_ok_and(|file_type| file_type.is_file())));
-        }
-        names.sort();
-        Ok(names)
-    }
-
     /// Opens a file to send it.
     ///
     /// # Errors
     /// It isn't there, isn't a regular file, or can't be read.
     pub fn open_shared(&self, name: &FileName) -> Result<SharedFile, FolderError> {
-        let file = open_to_read(&self.dir, name.as_str())?;
+        let file = open_to_read(&self.dir, &self.local(name))?;
         let file_bytes = FileBytes::new(file.metadata()?.len()).map_err(|_| FolderError::TooLarge)?;
         Ok(SharedFile { file, file_bytes })
     }
@@ -111,8 +99,9 @@ impl Folder {
     /// # Errors
     /// It can't be read.
     pub fn open_tree(&self, name: &FileName) -> Result<Option<Dir>, FolderError> {
-        match self.dir.symlink_metadata(name.as_str()) {
-            Ok(metadata) if metadata.is_dir() => Ok(Some(self.dir.open_dir_nofollow(name.as_str())?)),
+        let local = self.local(name);
+        match self.dir.symlink_metadata(&*local) {
+            Ok(metadata) if metadata.is_dir() => Ok(Some(self.dir.open_dir_nofollow(&*local)?)),
             Ok(_) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::NotFound),
             Err(error) => Err(error.into()),
@@ -122,7 +111,16 @@ impl Folder {
     /// Whether something of this name is there, of whatever type.
     #[must_use]
     pub fn has(&self, name: &FileName) -> bool {
-        self.has_entry(name.as_str())
+        self.has_entry(&self.local(name))
+    }
+
+    /// What has this label in the folder: the label itself, or another spelling of it.
+    fn local<'a>(&self, name: &'a FileName) -> Cow<'a, str> {
+        let label = name.as_str();
+        if label.is_ascii() || self.has_entry(label) {
+            return Cow::Borrowed(label);
+        }
+        spelled(&self.dir, label).map_or(Cow::Borrowed(label), Cow::Owned)
     }
 
     /// The same for names that no content has.

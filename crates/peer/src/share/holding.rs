@@ -14,7 +14,7 @@ use cap_std::fs::Dir;
 
 use super::folder::{Folder, FolderError, open_to_read};
 use super::part::Part;
-use crate::content::Identity;
+use crate::content::{Identity, spelled_path};
 use crate::transfer::PieceSet;
 
 /// A content and where its bytes are. What it is stays the same; whether it may be sent doesn't:
@@ -201,6 +201,11 @@ impl Holding {
         }
     }
 
+    /// It is on offer again after all.
+    pub(super) fn give_again(&self) {
+        self.is_taken_back.store(false, Ordering::Relaxed);
+    }
+
     /// The download is over. What is complete is sent on to those who are fetching it, who would have to look for another
     /// source; anything else is let go of.
     pub(super) fn end_download(&self, is_complete: bool) {
@@ -237,7 +242,13 @@ impl Holding {
     fn open(&self, file: u32) -> Result<File, ReadError> {
         let opened = match &self.store {
             Store::File { folder, name, .. } => folder.open_shared(name).map(|shared| shared.file),
-            Store::Tree { dir, .. } => open_to_read(dir, self.path(file)),
+            Store::Tree { dir, .. } => match open_to_read(dir, self.path(file)) {
+                Err(FolderError::NotFound) => match spelled_path(dir, self.path(file)) {
+                    Some(path) => open_to_read(dir, &path),
+                    None => Err(FolderError::NotFound),
+                },
+                opened => opened,
+            },
             Store::Part { part, .. } => {
                 let part = part.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 part.ok_or(ReadError::TakenBack)?.open_to_read(file)

@@ -1,5 +1,6 @@
 //! The user's folder: what is shared from it, and how contents come into it.
 
+mod everything;
 mod folder;
 mod holding;
 mod part;
@@ -8,6 +9,7 @@ mod scratch;
 mod shares;
 mod stream;
 
+pub use everything::{Everything, HashedFile};
 pub use folder::{Folder, FolderError, SharedFile};
 pub use holding::{Holding, ReadError, Reader};
 pub use part::Part;

@@ -16,9 +16,9 @@ use crate::content::{
 /// Hashes what is shared, and remembers it.
 #[derive(Debug)]
 pub struct Publisher {
-    folder: Arc<Folder>,
+    pub(super) folder: Arc<Folder>,
     /// Where the folder is: the cache knows files by it.
-    path: PathBuf,
+    pub(super) path: PathBuf,
     cache: Arc<HashCache>,
     threads: usize,
 }
@@ -84,26 +84,6 @@ impl Publisher {
         Ok(Prepared::Hashing(self.holding(name, identity, None)?))
     }
 
-    /// Looks at a file and hashes it if it hasn't been, however long that takes.
-    ///
-    /// # Errors
-    /// It isn't there, isn't a file, can't be read, keeps changing, or `stop` was set.
-    pub fn prepare_whole(&self, name: &FileName, stop: &AtomicBool) -> Result<Arc<Holding>, PublishError> {
-        match self.prepare(name, stop)? {
-            Prepared::Hashed(holding) => Ok(holding),
-            Prepared::Hashing(_) => self.hash(name, &AtomicU64::new(0), stop),
-            Prepared::Folder => Err(FolderError::NotAFile.into()),
-        }
-    }
-
-    /// The files of the folder, by name.
-    ///
-    /// # Errors
-    /// It can't be read.
-    pub fn file_names(&self) -> Result<Vec<FileName>, PublishError> {
-        Ok(self.folder.file_names().map_err(FolderError::Io)?)
-    }
-
     /// Hashes a file, once more if it changes meanwhile. `progress` grows with the bytes that are hashed.
     ///
     /// # Errors
@@ -139,11 +119,11 @@ impl Publisher {
         Ok((Arc::new(holding), left_out))
     }
 
-    fn hashing<'a>(&'a self, progress: &'a AtomicU64, stop: &'a AtomicBool) -> Hashing<'a> {
+    pub(super) fn hashing<'a>(&'a self, progress: &'a AtomicU64, stop: &'a AtomicBool) -> Hashing<'a> {
         Hashing { cache: &self.cache, threads: self.threads, progress, stop }
     }
 
-    fn holding(
+    pub(super) fn holding(
         &self,
         name: &FileName,
         identity: Identity,

@@ -36,12 +36,19 @@ impl Shares {
         self.read().by_name.len()
     }
 
-    /// Puts a content on offer under a name, in the place of what was on offer under it.
-    pub fn add(&self, name: &FileName, holding: Arc<Holding>) {
+    /// Puts a content on offer under a name, in the place of what was on offer under it, which it gives back.
+    pub fn add(&self, name: &FileName, holding: Arc<Holding>) -> Option<Arc<Holding>> {
         let before = self.write().by_name.insert(name.clone(), holding);
-        if let Some(before) = before {
+        if let Some(before) = &before {
             before.take_back();
         }
+        before
+    }
+
+    /// Puts on offer again what [`Shares::add`] has given back.
+    pub fn restore(&self, name: &FileName, before: Arc<Holding>) {
+        before.give_again();
+        self.add(name, before);
     }
 
     /// Removes a name: nothing is sent any more, whoever is in the middle of fetching it. Says whether it was there.
@@ -195,6 +202,10 @@ mod tests {
         assert!(!older.is_taken_back());
         let newer = offered.add("a", b"def");
         assert!(older.is_taken_back() && !newer.is_taken_back());
+        let name = FileName::new("a").unwrap();
+        let last = offered.shares.add(&name, Arc::clone(&older)).unwrap();
+        offered.shares.restore(&name, last);
+        assert!(older.is_taken_back() && !newer.is_taken_back(), "as if it had never been");
         assert!(offered.shares.remove(&FileName::new("a").unwrap()));
         assert!(newer.is_taken_back());
     }

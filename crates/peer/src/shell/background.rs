@@ -114,12 +114,13 @@ async fn publish_hashed(hashed: Hashed, index: &Index, shares: &Shares) -> Vec<S
     };
     let (offer, content) = (holding.offer(&name), holding.content());
     shares.add(&name, holding);
-    if let Err(error) = index.publish(offer).await {
-        shares.remove(&name);
-        return vec![format!("{text} could not be published with its hash: {error}; `pub` it again")];
-    }
+    // What is shared stays shared: a server that doesn't answer now is told when it does.
+    let told_later = index.publish_many(vec![offer]).await.err();
     let root = content.root.map_or_else(String::new, |root| root.to_string());
     let mut told = left_out_lines(&left_out);
     told.push(format!("{text} is hashed: {root}"));
+    told.extend(
+        told_later.map(|error| format!("{text}: {error}; its hash is published when the server answers")),
+    );
     told
 }

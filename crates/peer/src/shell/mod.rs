@@ -180,7 +180,8 @@ impl Shell {
     }
 
     async fn publish(&mut self, label: &str, input: &mut Input) -> Result<(), ShellEnd> {
-        let name = match FileName::new(label) {
+        let label = label.strip_suffix('/').unwrap_or(label);
+        let name = match FileName::of_local(label) {
             Ok(name) => name,
             Err(error) => {
                 self.output.complain(&format!("can't publish {label}: the name is not acceptable: {error}"));
@@ -229,20 +230,26 @@ impl Shell {
     /// On offer here before it is listed there: who finds it can fetch it.
     async fn offer(&mut self, name: &FileName, holding: Arc<Holding>) -> io::Result<()> {
         let offer = holding.offer(name);
-        self.shares.add(name, holding);
+        let before = self.shares.add(name, holding);
         match self.index.publish(offer).await {
             Ok(()) => self.output.say(sentence::PUBLISHED),
             Err(error) => {
-                // The session takes back what it has no answer for; so nothing of this name is on offer now.
-                self.background.publishing.stop(name);
-                self.shares.remove(name);
+                // The session takes back what it has no answer for. What was on offer before is so still.
+                match before {
+                    Some(before) => self.shares.restore(name, before),
+                    None => {
+                        self.background.publishing.stop(name);
+                        self.shares.remove(name);
+                    }
+                }
                 self.fail(sentence::NOT_PUBLISHED, &error)
             }
         }
     }
 
     async fn unpublish(&mut self, label: &str) -> io::Result<()> {
-        let Ok(name) = FileName::new(label) else {
+        let label = label.strip_suffix('/').unwrap_or(label);
+        let Ok(name) = FileName::of_local(label) else {
             return self.output.say(sentence::NOTHING_TO_UNPUBLISH);
         };
         if let Index::Framed(_) = &self.index
@@ -303,13 +310,18 @@ impl Shell {
     }
 }
 
-/// What of a folder isn't shared, and why, as far as anybody wants to read it.
+/// What of a folder isn't shared, and why.
 fn left_out_lines(left_out: &[(String, LeftOut)]) -> Vec<String> {
+    let told: Vec<String> = left_out.iter().map(|(path, reason)| format!("{path}: {reason}")).collect();
+    told_lines(&told, "left out")
+}
+
+/// What is told of many, as far as anybody wants to read it.
+fn told_lines(told: &[String], what: &str) -> Vec<String> {
     const TOLD_MAX: usize = 20;
-    let told = left_out.iter().take(TOLD_MAX);
-    let mut lines: Vec<String> = told.map(|(path, reason)| format!("left out: {path}: {reason}")).collect();
-    if let Some(more) = left_out.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-        lines.push(format!("left out as well: {more} more"));
+    let mut lines: Vec<String> = told.iter().take(TOLD_MAX).map(|told| format!("{what}: {told}")).collect();
+    if let Some(more) = told.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
+        lines.push(format!("{what} as well: {more} more"));
     }
     lines
 }

@@ -1,16 +1,32 @@
-//! `pub *`: every file of the folder, of which the index is told all at once.
+//! `pub *`: everything in the folder, of which the index is told many at once.
 
-use super::publishing::PreparedFile;
-use super::{Input, Shell, ShellEnd};
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Most files that could not be published, and are told one by one.
-const TOLD_MAX: usize = 20;
+use bittrickle_wire::FileName;
+use tokio::time::interval;
+
+use super::output::size;
+use super::publishing::Ready;
+use super::{Input, Shell, ShellEnd, told_lines};
+use crate::share::Holding;
+
+/// How often it is shown how far hashing has come.
+const PROGRESS_EVERY: Duration = Duration::from_millis(200);
+
+/// What was published so far, and what wasn't.
+#[derive(Default)]
+struct Told {
+    files: usize,
+    folders: usize,
+    failed: Vec<String>,
+}
 
 impl Shell {
-    /// Publishes every file of the folder. Folders in it are published by name, as each is hashed first.
+    /// Publishes every file and folder of the folder.
     pub(super) async fn publish_all(&mut self, input: &mut Input) -> Result<(), ShellEnd> {
-        let mut preparing = self.background.publishing.prepare_all();
-        let (mut published, mut failed) = (0, Vec::new());
+        let (mut preparing, progress) = self.background.publishing.prepare_all();
+        let (mut told, mut ticks) = (Told::default(), interval(PROGRESS_EVERY));
         loop {
             let ready = tokio::select! {
                 ready = preparing.recv() => ready,
@@ -18,40 +34,49 @@ impl Shell {
                     self.handle(noticed, input).await?;
                     continue;
                 }
+                _ = ticks.tick() => {
+                    let (files, bytes) = (progress.files(), size(progress.bytes()));
+                    let all = progress.files_in_all();
+                    self.output.draw_progress("pub *", &format!("{files} of {all} files, {bytes} hashed"));
+                    continue;
+                }
             };
-            let Some(ready) = ready else { break };
-            published += self.publish_ready(ready, &mut failed).await;
+            let Some(Ready { holdings, left_out }) = ready else { break };
+            told.failed.extend(left_out);
+            self.publish_ready(holdings, &mut told).await;
         }
-        for line in failed.iter().take(TOLD_MAX) {
-            self.output.complain(line);
-        }
-        if let Some(more) = failed.len().checked_sub(TOLD_MAX).filter(|more| *more > 0) {
-            self.output.complain(&format!("not published as well: {more} more"));
-        }
-        Ok(self.output.say(&format!("Published {published} files."))?)
+        self.output.clear_progress();
+        told_lines(&told.failed, "not published").iter().for_each(|line| self.output.complain(line));
+        Ok(self.output.say(&told.summary())?)
     }
 
-    /// On offer here before they are listed there, as a single one. Gives how many there are.
-    async fn publish_ready(&mut self, ready: Vec<PreparedFile>, failed: &mut Vec<String>) -> usize {
+    /// On offer here before they are listed there, as a single one.
+    async fn publish_ready(&mut self, holdings: Vec<(FileName, Arc<Holding>)>, told: &mut Told) {
+        let folders = holdings.iter().filter(|(_, holding)| holding.manifest.is_some()).count();
+        let files = holdings.len() - folders;
         let mut offers = Vec::new();
-        for PreparedFile { name, result } in ready {
-            match (name, result) {
-                (Some(name), Ok(holding)) => {
-                    self.background.publishing.stop(&name);
-                    offers.push(holding.offer(&name));
-                    self.shares.add(&name, holding);
-                }
-                (Some(name), Err(error)) => failed.push(format!("can't publish {}: {error}", name.as_str())),
-                (None, result) => failed.extend(result.err().map(|error| format!("can't publish: {error}"))),
-            }
+        for (name, holding) in holdings {
+            self.background.publishing.stop(&name);
+            offers.push(holding.offer(&name));
+            self.shares.add(&name, holding);
         }
-        let count = offers.len();
         match self.index.publish_many(offers).await {
-            Ok(()) => count,
-            Err(error) => {
-                failed.push(format!("{count} files are not published yet: {error}"));
-                0
-            }
+            Ok(()) => (told.files, told.folders) = (told.files + files, told.folders + folders),
+            Err(error) => told.failed.push(format!(
+                "{} of them are not published yet: {error}; they are once the server answers",
+                files + folders
+            )),
+        }
+    }
+}
+
+impl Told {
+    fn summary(&self) -> String {
+        let count =
+            |count, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
+        match (count(self.files, "file"), self.folders) {
+            (files, 0) => format!("Published {files}."),
+            (files, folders) => format!("Published {files} and {}.", count(folders, "folder")),
         }
     }
 }

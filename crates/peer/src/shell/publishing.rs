@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::FileName;
 use tokio::sync::mpsc;
 
-use crate::share::{HashedTree, Holding, Prepared, PublishError, Publisher};
+use crate::share::{Everything, HashedTree, Holding, Prepared, PublishError, Publisher};
 
 /// What is being hashed.
 #[derive(Debug)]
@@ -27,13 +27,25 @@ pub(super) struct Hashed {
     stop: Arc<AtomicBool>,
 }
 
-/// A file of many that are to be published.
-#[derive(Debug)]
-pub(super) struct PreparedFile {
-    /// `None` where the folder itself can't be read.
-    pub(super) name: Option<FileName>,
-    pub(super) result: Result<Arc<Holding>, PublishError>,
+/// Some of many files and folders that are to be published.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    pub(super) holdings: Vec<(FileName, Arc<Holding>)>,
+    /// What isn't published, and why.
+    pub(super) left_out: Vec<String>,
 }
+
+/// How far hashing of many has come.
+#[derive(Debug, Default)]
+pub(super) struct ManyProgress {
+    files: AtomicUsize,
+    files_in_all: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+/// Files that are hashed before it is looked whether the index is to be told.
+const HASHED_TOGETHER_FILES: usize = 10_000;
+const HASHED_TOGETHER_BYTES: u64 = 1 << 30;
 
 /// When so much time has passed, the index is told what is ready: long enough that a hundred thousand files that have been
 /// hashed before are told all together.
@@ -53,13 +65,21 @@ impl Publishing {
         preparing.await.expect("preparing doesn't panic")
     }
 
-    /// Looks at every file of the folder, one after the other, and hashes those that haven't been. What comes out is as much
-    /// as there is every few seconds.
-    pub(super) fn prepare_all(&self) -> mpsc::Receiver<Vec<PreparedFile>> {
+    /// Looks at everything in the folder, and hashes what hasn't been: files, then folders. What comes out is as much as
+    /// there is every few seconds.
+    pub(super) fn prepare_all(&self) -> (mpsc::Receiver<Ready>, Arc<ManyProgress>) {
         let (sender, prepared) = mpsc::channel(1);
-        let publisher = Arc::clone(&self.publisher);
-        tokio::task::spawn_blocking(move || prepare_all(&publisher, &sender));
-        prepared
+        let (publisher, progress) = (Arc::clone(&self.publisher), Arc::<ManyProgress>::default());
+        let shown = Arc::clone(&progress);
+        tokio::task::spawn_blocking(move || {
+            let mut preparing =
+                Preparing { sender, progress, ready: Ready::default(), since: Instant::now() };
+            if let Err(error) = preparing.run(&publisher) {
+                preparing.ready.left_out.push(error.to_string());
+            }
+            preparing.tell();
+        });
+        (prepared, shown)
     }
 
     /// Hashes a file, or what is in a folder, beside whatever else goes on. What was being hashed under this name is not
@@ -105,25 +125,81 @@ impl Publishing {
     }
 }
 
-fn prepare_all(publisher: &Publisher, sender: &mpsc::Sender<Vec<PreparedFile>>) {
-    let stop = AtomicBool::new(false);
-    let (names, mut ready) = match publisher.file_names() {
-        Ok(names) => (names, Vec::new()),
-        Err(error) => (Vec::new(), vec![PreparedFile { name: None, result: Err(error) }]),
-    };
-    let mut since = Instant::now();
-    for name in names {
-        let result = publisher.prepare_whole(&name, &stop);
-        ready.push(PreparedFile { name: Some(name), result });
-        if since.elapsed() >= TOLD_EVERY {
-            // The shell may have gone.
-            if sender.blocking_send(std::mem::take(&mut ready)).is_err() {
-                return;
+/// Many that are being prepared.
+struct Preparing {
+    sender: mpsc::Sender<Ready>,
+    progress: Arc<ManyProgress>,
+    ready: Ready,
+    since: Instant,
+}
+
+impl Preparing {
+    fn run(&mut self, publisher: &Publisher) -> Result<(), PublishError> {
+        let Everything { files, folders, left_out } = publisher.everything()?;
+        let told = |(name, reason)| format!("{name}: {reason}");
+        self.ready.left_out.extend(left_out.into_iter().map(told));
+        self.progress.files_in_all.store(files.len(), Ordering::Relaxed);
+        let stop = AtomicBool::new(false);
+        let mut files = files.into_iter().peekable();
+        while files.peek().is_some() && !self.sender.is_closed() {
+            let (mut names, mut bytes) = (Vec::new(), 0);
+            while names.len() < HASHED_TOGETHER_FILES && bytes < HASHED_TOGETHER_BYTES {
+                let Some((name, file_bytes)) = files.next() else { break };
+                names.push(name);
+                bytes += file_bytes;
             }
-            since = Instant::now();
+            for (name, hashed) in publisher.hash_many(names, &self.progress.bytes, &stop)? {
+                match hashed {
+                    Ok(holding) => self.ready.holdings.push((name, holding)),
+                    Err(reason) => self.ready.left_out.push(format!("{}: {reason}", name.as_str())),
+                }
+                self.progress.files.fetch_add(1, Ordering::Relaxed);
+            }
+            self.tell_if_due();
+        }
+        for name in folders {
+            if self.sender.is_closed() {
+                break;
+            }
+            match publisher.walk(&name, &self.progress.bytes, &stop) {
+                Ok((holding, left_out)) => {
+                    let inside =
+                        left_out.into_iter().map(|(path, why)| format!("{}/{path}: {why}", name.as_str()));
+                    self.ready.left_out.extend(inside);
+                    self.ready.holdings.push((name, holding));
+                }
+                Err(error) => self.ready.left_out.push(format!("{}: {error}", name.as_str())),
+            }
+            self.tell_if_due();
+        }
+        Ok(())
+    }
+
+    fn tell_if_due(&mut self) {
+        if self.since.elapsed() >= TOLD_EVERY {
+            self.tell();
         }
     }
-    let _ = sender.blocking_send(ready);
+
+    fn tell(&mut self) {
+        // The shell may have gone.
+        let _ = self.sender.blocking_send(std::mem::take(&mut self.ready));
+        self.since = Instant::now();
+    }
+}
+
+impl ManyProgress {
+    pub(super) fn files(&self) -> usize {
+        self.files.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn files_in_all(&self) -> usize {
+        self.files_in_all.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl Drop for Publishing {

@@ -1,6 +1,6 @@
 //! Choices: what somebody means who names something, and which of several contents of a name is fetched (BT-2.6-7).
 
-use bittrickle_wire::{Content, FileName, MemberName, RootPrefix};
+use bittrickle_wire::{Content, FileName, MemberName, RootPrefix, composed};
 
 /// One content under the name that is looked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,16 +40,20 @@ pub enum Wanted {
     Prefix(RootPrefix),
 }
 
-/// What a text may mean, in the order in which it is tried: a whole name, `name@member`, the first digits of a root.
+/// What a text may mean, in the order in which it is tried: a whole name, `name@member`, the first digits of a root. A slash
+/// behind the name of a folder, as lists show it, is no part of it, and however the text is spelled, names are composed.
 #[must_use]
 pub fn wanted(text: &str) -> Vec<Wanted> {
-    let name = FileName::new(text).ok().map(Wanted::Name);
-    let name_of = text.rsplit_once('@').and_then(|(name, member)| {
-        let (name, member) = (FileName::new(name).ok()?, MemberName::new(member).ok()?);
+    let text = &*composed(text);
+    let file_name = |text: &str| FileName::new(text.strip_suffix('/').unwrap_or(text)).ok();
+    let name = file_name(text).map(Wanted::Name);
+    // Either may have an at sign in it: the longest names come first.
+    let names_of = text.rmatch_indices('@').filter_map(|(at, _)| {
+        let (name, member) = (file_name(&text[..at])?, MemberName::new(&text[at + 1..]).ok()?);
         Some(Wanted::NameOf { name, member })
     });
     let prefix = text.parse().ok().map(Wanted::Prefix);
-    [name, name_of, prefix].into_iter().flatten().collect()
+    name.into_iter().chain(names_of).chain(prefix).collect()
 }
 
 /// Chooses among contents of one name. Never between two different roots, even if only one of them can be fetched now: that
@@ -151,7 +155,10 @@ mod tests {
             let member = MemberName::new(member).unwrap();
             Wanted::NameOf { name: name(text), member }
         };
-        assert_eq!(wanted("a@b@c"), [Wanted::Name(name("a@b@c")), of("a@b", "c")]);
+        assert_eq!(wanted("a@b@c"), [Wanted::Name(name("a@b@c")), of("a@b", "c"), of("a", "b@c")]);
+        assert_eq!(wanted("photos/"), [Wanted::Name(name("photos"))]);
+        assert_eq!(wanted("photos/@bob"), [of("photos", "bob")]);
+        assert_eq!(wanted("cafe\u{301}"), [Wanted::Name(name("caf\u{e9}"))]);
         assert_eq!(wanted("a@"), [Wanted::Name(name("a@"))]);
         assert_eq!(wanted("@a"), [Wanted::Name(name("@a"))]);
         let digits = "0123abcd";

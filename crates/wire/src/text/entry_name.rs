@@ -1,6 +1,6 @@
 //! Entry names: what files and folders may be called inside a folder that is shared (BT-3.6-2).
 
-use super::file_name::check_name;
+use super::file_name::{check_name, composed};
 use super::{Rule, Text, TextError};
 use crate::limits::FILE_NAME_BYTES_MAX;
 
@@ -22,6 +22,14 @@ impl Rule for EntryNameRule {
 }
 
 impl EntryName {
+    /// What a file or folder of this local name is called in a manifest: the same in normalization form C (BT-2.1-13).
+    ///
+    /// # Errors
+    /// The name isn't acceptable in whatever form.
+    pub fn of_local(name: &str) -> Result<Self, TextError> {
+        Self::new(&composed(name))
+    }
+
     /// Checks a component where no copy of it is wanted.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! File names: labels that are safe as one path component, everywhere (BT-2.1-3).
 
+use std::borrow::Cow;
+
 use sha2::{Digest as _, Sha256};
 use unicode_normalization::{UnicodeNormalization as _, is_nfc};
 
@@ -25,6 +27,15 @@ impl Rule for FileNameRule {
 }
 
 impl FileName {
+    /// The label under which a file of this local name is published: the name in normalization form C, which one system
+    /// keeps composed and another one decomposed (BT-2.1-13).
+    ///
+    /// # Errors
+    /// The name isn't acceptable in whatever form.
+    pub fn of_local(name: &str) -> Result<Self, TextError> {
+        Self::new(&composed(name))
+    }
+
     /// An acceptable name for any label: the label itself where it is acceptable, else the label with what is
     /// not acceptable replaced by `_` and a short hash of the whole label, so that two labels rarely meet.
     /// The result is one component of 1 to 255 bytes; made of its own result it stays as it is.
@@ -37,6 +48,13 @@ impl FileName {
                 .expect("an underscore and eight hexadecimal digits are acceptable")
         })
     }
+}
+
+/// A text in normalization form C.
+#[must_use]
+pub fn composed(text: &str) -> Cow<'_, str> {
+    // ASCII is in every normalization form.
+    if text.is_ascii() || is_nfc(text) { Cow::Borrowed(text) } else { Cow::Owned(text.nfc().collect()) }
 }
 
 /// What names of files have in common, here and inside folders: only their first character is judged differently.

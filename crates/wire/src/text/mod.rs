@@ -20,7 +20,7 @@ use unicode_normalization::UnicodeNormalization as _;
 pub use entry_name::{EntryName, EntryNameRule};
 pub use escape::{Escaped, escaped};
 pub use extension::{Extension, ExtensionRule};
-pub use file_name::{FileName, FileNameRule};
+pub use file_name::{FileName, FileNameRule, composed};
 pub use plain::{
     MemberName, MemberNameRule, Password, PasswordRule, Query, QueryRule, Sentence, SentenceRule,
 };

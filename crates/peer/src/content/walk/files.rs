@@ -14,6 +14,7 @@ use rustix::fs::OFlags;
 use super::super::hasher::{HashError, Hashed};
 use super::super::identity::Identity;
 use super::super::settled::{Hashing, Settled};
+use super::super::spelling::with_spelling;
 use super::{LeftOut, WalkError, reason};
 
 /// A file that was hashed.
@@ -171,7 +172,8 @@ impl<'a> Worker<'a> {
         // A pipe that takes the file's place is opened without waiting for its other end, and then left out.
         options.read(true).follow(FollowSymlinks::No).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         let dir = self.parent(parent).map_err(|error| reason(&error))?;
-        let file = dir.open_with(name, &options).map_err(|error| reason(&error))?.into_std();
+        let file = with_spelling(dir, name, |name| dir.open_with(name, &options));
+        let file = file.map_err(|error| reason(&error))?.into_std();
         let metadata = file.metadata().map_err(|error| reason(&error))?;
         if !metadata.is_file() {
             return Err(LeftOut::Special);
@@ -189,9 +191,10 @@ impl<'a> Worker<'a> {
         let opened = match self.parent.take() {
             Some((opened, dir)) if opened == path => dir,
             _ => {
+                let open = |dir: &Dir, label| with_spelling(dir, label, |name| dir.open_dir_nofollow(name));
                 let mut components = path.split('/');
-                let first = files.dir.open_dir_nofollow(components.next().unwrap_or_default())?;
-                components.try_fold(first, |dir, component| dir.open_dir_nofollow(component))?
+                let first = open(files.dir, components.next().unwrap_or_default())?;
+                components.try_fold(first, |dir, component| open(&dir, component))?
             }
         };
         Ok(&self.parent.insert((path.to_owned(), opened)).1)

@@ -1,11 +1,12 @@
 //! What is in a folder, by name and kind.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bittrickle_wire::EntryName;
 use bittrickle_wire::limits::{MANIFEST_DEPTH_MAX, MANIFEST_ENTRIES_MAX, MANIFEST_PATH_BYTES_MAX};
+use bittrickle_wire::{EntryName, composed};
 use cap_fs_ext::DirExt as _;
 use cap_std::fs::{Dir, FileType};
 
@@ -68,11 +69,17 @@ impl Lister<'_> {
 
     /// Takes in what is in a folder. Folders lie no deeper than paths may, and so often at most does this call itself.
     fn take(&mut self, dir: &Dir, place: &Place<'_>, entries: Vec<Entry>) -> Result<(), WalkError> {
+        let labels = Labels::of(&entries);
         for entry in entries {
             if self.stop.load(Ordering::Relaxed) {
                 return Err(WalkError::Stopped);
             }
-            let path = place.join(&entry.name.to_string_lossy());
+            let name = entry.name.to_string_lossy();
+            let path = place.join(&composed(&name));
+            if labels.is_taken(&name) {
+                self.listing.left_out.push((path, LeftOut::OtherSpelling));
+                continue;
+            }
             match kind(dir, &entry, &path, place) {
                 Ok(kind) if kind.is_dir() => self.take_folder(dir, &entry.name, path, place.depth + 1)?,
                 Ok(_) => self.listing.files.push(path),
@@ -100,6 +107,29 @@ impl Lister<'_> {
     }
 }
 
+/// The labels of one folder's names: what is spelled so, and of what is spelled otherwise the first.
+struct Labels(BTreeMap<String, String>);
+
+impl Labels {
+    fn of(entries: &[Entry]) -> Self {
+        let names: BTreeSet<&str> = entries.iter().filter_map(|entry| entry.name.to_str()).collect();
+        let mut labels = BTreeMap::new();
+        for name in names.iter().filter(|name| !name.is_ascii()) {
+            let label = composed(name);
+            if label != **name && !names.contains(&*label) {
+                labels.entry(label.into_owned()).or_insert_with(|| (*name).to_owned());
+            }
+        }
+        Self(labels)
+    }
+
+    /// Whether another name has this one's label.
+    fn is_taken(&self, name: &str) -> bool {
+        let label = composed(name);
+        label != name && self.0.get(&*label).is_none_or(|first| first != name)
+    }
+}
+
 impl Place<'_> {
     fn join(&self, name: &str) -> String {
         if self.path.is_empty() { name.to_owned() } else { format!("{}/{name}", self.path) }
@@ -123,7 +153,7 @@ fn kind(dir: &Dir, entry: &Entry, path: &str, place: &Place<'_>) -> Result<FileT
     if !kind.is_file() && !kind.is_dir() {
         return Err(LeftOut::Special);
     }
-    EntryName::new(text.ok_or(LeftOut::NotText)?).map_err(LeftOut::Name)?;
+    EntryName::of_local(text.ok_or(LeftOut::NotText)?).map_err(LeftOut::Name)?;
     if place.depth >= MANIFEST_DEPTH_MAX {
         return Err(LeftOut::TooDeep);
     }
@@ -134,6 +164,6 @@ fn kind(dir: &Dir, entry: &Entry, path: &str, place: &Place<'_>) -> Result<FileT
 }
 
 /// Whether a name is one that downloads have until they are finished.
-fn is_unfinished(name: &str) -> bool {
+pub(crate) fn is_unfinished(name: &str) -> bool {
     name.starts_with(".bittrickle-") && (name.ends_with(".part") || name.ends_with(".journal"))
 }

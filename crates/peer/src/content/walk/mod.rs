@@ -16,8 +16,9 @@ use bittrickle_wire::{FileBytes, TextError};
 use cap_std::fs::Dir;
 
 use super::identity::Identity;
-use super::settled::Hashing;
+use super::settled::{Hashing, Settled};
 use files::{FoundFile, Outcome};
+pub(crate) use list::is_unfinished;
 
 /// A folder as it was found.
 #[derive(Debug)]
@@ -51,6 +52,9 @@ pub enum LeftOut {
     /// Its name isn't acceptable everywhere.
     #[error("its name is not acceptable on every system: {0}; rename it to share it")]
     Name(TextError),
+    /// Another name beside it has the same label.
+    #[error("another name beside it differs in its spelling only")]
+    OtherSpelling,
     /// It lies too deep.
     #[error("it lies more than {MANIFEST_DEPTH_MAX} folders deep")]
     TooDeep,
@@ -111,6 +115,25 @@ pub fn walk(dir: &Dir, path: &Path, hashing: &Hashing<'_>) -> Result<Walked, Wal
     let identities = found.iter().map(|(_, file)| file.settled.identity).collect();
     let outline = found.into_iter().flat_map(|(_, file)| file.settled.hashed.outline).collect();
     Ok(Walked { manifest, left_out: listing.left_out, identities, outline })
+}
+
+/// Hashes files of one folder, the small ones side by side, and tells the cache of many at once. What became of each, in
+/// their order.
+///
+/// # Errors
+/// Hashing was stopped.
+pub fn hash_files(
+    dir: &Dir,
+    path: &Path,
+    labels: &[String],
+    hashing: &Hashing<'_>,
+) -> Result<Vec<Result<Settled, LeftOut>>, WalkError> {
+    let outcomes = files::hash_all(dir, path, labels, hashing)?;
+    let settled = outcomes.into_iter().map(|outcome| match outcome {
+        Outcome::Found(file) => Ok(file.settled),
+        Outcome::LeftOut(reason) => Err(reason),
+    });
+    Ok(settled.collect())
 }
 
 fn manifest_file<'a>(path: &'a str, file: &FoundFile) -> ManifestFile<'a> {
