@@ -1,5 +1,6 @@
 //! Verified transfers through real processes: what is fetched, from whom, how it is gone on with, and what may go wrong.
 
+mod changing;
 mod disk;
 mod faults;
 mod files;

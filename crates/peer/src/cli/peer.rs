@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bittrickle_wire::seal::{Host, SecretKey};
-use bittrickle_wire::{FileName, TransferPort, escaped};
+use bittrickle_wire::{TransferPort, escaped};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
@@ -19,7 +19,7 @@ use crate::net::{
     connect_index,
 };
 use crate::session::Event;
-use crate::share::{Folder, Publisher, Shares};
+use crate::share::{Changed, Folder, Publisher, Shares};
 use crate::shell::{Connection, Input, InputEnd, Output, Seal, ShellParts};
 use crate::state::{PinnedServer, PinnedServers, StateDir, StateLock};
 use crate::transfer::{Admission, Attempts, Deadlines};
@@ -128,7 +128,7 @@ impl Peer {
         entry: Entry,
         folder_path: &Path,
         file_mode: u32,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<FileName>), PeerError> {
+    ) -> Result<(Self, mpsc::UnboundedReceiver<Changed>), PeerError> {
         let folder = Folder::open(folder_path, file_mode)
             .map_err(|error| PeerError::Folder { path: folder_path.to_owned(), error })?;
         // For `status` and for the hashes that are kept: where that is, wherever this was started from.
@@ -155,7 +155,7 @@ impl Peer {
         index: Index,
         connection: Connection,
         events: mpsc::UnboundedReceiver<Event>,
-        changes: mpsc::UnboundedReceiver<FileName>,
+        changes: mpsc::UnboundedReceiver<Changed>,
     ) -> ShellParts {
         let (folder, shares) = (Arc::clone(&self.folder), Arc::clone(&self.shares));
         let (publisher, output, attempts) = (self.publisher(), self.output, Arc::clone(&self.attempts));

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use bittrickle_wire::FileName;
 use bittrickle_wire::legacy::sentence;
 use bittrickle_wire::limits::PAGE_ENTRIES_MAX;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +11,7 @@ use super::arguments::Arguments;
 use super::error::PeerError;
 use super::peer::{Entry, Peer};
 use super::{INTERRUPTED, TERMINATED};
+use crate::share::Changed;
 use crate::shell::{Input, Output, Shell, ShellEnd};
 
 /// Exit code when the server doesn't take this device, or not any more.
@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: &Arguments, file_mode: u32) -> Result<u8, Pee
 async fn log_in_and_run(
     peer: &Peer,
     arguments: &Arguments,
-    changes: mpsc::UnboundedReceiver<FileName>,
+    changes: mpsc::UnboundedReceiver<Changed>,
     input: &mut Input,
     session: &mut Option<Shell>,
 ) -> Result<u8, PeerError> {

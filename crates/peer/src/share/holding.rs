@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use bittrickle_wire::content::{ChainingValue, Layout, Manifest};
 use bittrickle_wire::messages::Described;
@@ -37,8 +37,8 @@ pub struct Holding {
     store: Store,
     /// It isn't on offer any more.
     is_taken_back: AtomicBool,
-    /// A file of it isn't the one that was hashed any more.
-    is_changed: AtomicBool,
+    /// A file of it isn't the one that was hashed any more: its path in a folder.
+    changed: OnceLock<Option<String>>,
     /// The download was complete when it ended: its files are the user's now, who may do with them as they like.
     is_users: AtomicBool,
 }
@@ -59,6 +59,8 @@ enum Store {
 pub struct Reader {
     holding: Arc<Holding>,
     open: Option<(u32, File)>,
+    /// The file that was read last, or was to be.
+    last: u32,
 }
 
 /// Why bytes can't be read.
@@ -123,8 +125,8 @@ impl Holding {
         outline: Vec<ChainingValue>,
         store: Store,
     ) -> Self {
-        let (is_taken_back, is_changed, is_users) = Default::default();
-        Self { root, layout, manifest, outline, store, is_taken_back, is_changed, is_users }
+        let (is_taken_back, changed, is_users) = Default::default();
+        Self { root, layout, manifest, outline, store, is_taken_back, changed, is_users }
     }
 
     /// What it is.
@@ -216,9 +218,16 @@ impl Holding {
         }
     }
 
-    /// Notes that a file of it isn't the one that was hashed. Says whether that is new.
-    pub(super) fn note_changed(&self) -> bool {
-        !self.is_changed.swap(true, Ordering::Relaxed)
+    /// Notes that this file of it isn't the one that was hashed. Says whether that is new.
+    pub(super) fn note_changed(&self, file: u32) -> bool {
+        let path = self.manifest.as_ref().and_then(|manifest| manifest.file(file));
+        self.changed.set(path.map(|file| file.path.to_owned())).is_ok()
+    }
+
+    /// Which file of a folder isn't the one that was hashed any more.
+    #[must_use]
+    pub fn changed_path(&self) -> Option<&str> {
+        self.changed.get()?.as_deref()
     }
 
     /// Whether it isn't on offer any more.
@@ -230,7 +239,7 @@ impl Holding {
     /// Whether a file of it isn't the one that was hashed any more, as far as that has been noticed.
     #[must_use]
     pub fn is_changed(&self) -> bool {
-        self.is_changed.load(Ordering::Relaxed)
+        self.changed.get().is_some()
     }
 
     /// Whether its bytes have to be hashed again before they are sent, as nothing else tells that they are still the same.
@@ -277,10 +286,16 @@ impl Holding {
 }
 
 impl Reader {
+    /// The number of the file that was read last, or was to be.
+    #[must_use]
+    pub fn last(&self) -> u32 {
+        self.last
+    }
+
     /// Begins with no file open.
     #[must_use]
     pub fn new(holding: Arc<Holding>) -> Self {
-        Self { holding, open: None }
+        Self { holding, open: None, last: 0 }
     }
 
     /// Fills `buffer` with a file's bytes from `offset` on. They are those that were hashed: whether the file is still the
@@ -289,6 +304,7 @@ impl Reader {
     /// # Errors
     /// The file has changed, or can't be read; or it is of a download that has ended early.
     pub fn read(&mut self, file: u32, offset: u64, buffer: &mut [u8]) -> Result<(), ReadError> {
+        self.last = file;
         let open = match self.open.take() {
             Some((open, handle)) if open == file => handle,
             _ => self.holding.open(file)?,

@@ -15,5 +15,5 @@ pub use holding::{Holding, ReadError, Reader};
 pub use part::Part;
 pub use publish::{HashedTree, Prepared, PublishError, Publisher};
 pub use scratch::Scratch;
-pub use shares::Shares;
+pub use shares::{Changed, Shares};
 pub use stream::read_pieces;

@@ -13,7 +13,16 @@ use super::holding::Holding;
 #[derive(Debug)]
 pub struct Shares {
     on_offer: RwLock<OnOffer>,
-    changed: mpsc::UnboundedSender<FileName>,
+    changed: mpsc::UnboundedSender<Changed>,
+}
+
+/// A content that isn't on disk any more as it was hashed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Changed {
+    /// Under which name it is on offer.
+    pub name: FileName,
+    /// In a folder, which file it is.
+    pub path: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -23,9 +32,9 @@ struct OnOffer {
 }
 
 impl Shares {
-    /// Nothing on offer. The names of files that turn out to have changed on disk come out of the receiver.
+    /// Nothing on offer. What turns out to have changed on disk comes out of the receiver.
     #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<FileName>) {
+    pub fn new() -> (Self, mpsc::UnboundedReceiver<Changed>) {
         let (changed, changes) = mpsc::unbounded_channel();
         (Self { on_offer: RwLock::default(), changed }, changes)
     }
@@ -109,16 +118,17 @@ impl Shares {
         on_offer.by_name.get_key_value(label).map(|(name, holding)| (name.clone(), Arc::clone(holding)))
     }
 
-    /// Says that a content isn't on disk any more as it was hashed: it is to be published anew. That is told once, however
-    /// many ask for it until it is.
-    pub fn tell_changed(&self, holding: &Arc<Holding>) {
-        if !holding.note_changed() {
+    /// Says that a content, and this file of it, isn't on disk any more as it was hashed: it is to be published anew. That is
+    /// told once, however many ask for it until it is.
+    pub fn tell_changed(&self, holding: &Arc<Holding>, file: u32) {
+        if !holding.note_changed(file) {
             return;
         }
+        let path = holding.changed_path().map(str::to_owned);
         let on_offer = self.read();
         for (name, _) in on_offer.by_name.iter().filter(|(_, other)| Arc::ptr_eq(other, holding)) {
             // The shell may be leaving.
-            let _ = self.changed.send(name.clone());
+            let _ = self.changed.send(Changed { name: name.clone(), path: path.clone() });
         }
     }
 
@@ -156,7 +166,7 @@ mod tests {
 
     struct Offered {
         shares: Shares,
-        changes: mpsc::UnboundedReceiver<FileName>,
+        changes: mpsc::UnboundedReceiver<Changed>,
         folder: Arc<Folder>,
         place: tempfile::TempDir,
     }
@@ -188,8 +198,9 @@ mod tests {
         let mut offered = Offered::nothing();
         for _ in 0..2 {
             let holding = offered.add("a", b"abc");
-            (0..1_000).for_each(|_| offered.shares.tell_changed(&holding));
-            assert_eq!(offered.changes.try_recv().unwrap().as_str(), "a");
+            (0..1_000).for_each(|_| offered.shares.tell_changed(&holding, 0));
+            let told = offered.changes.try_recv().unwrap();
+            assert_eq!((told.name.as_str(), told.path), ("a", None));
             assert!(offered.changes.try_recv().is_err(), "nothing piles up");
         }
     }
@@ -216,7 +227,7 @@ mod tests {
         let offered = Offered::nothing();
         let (root, name) = (Root::of(b"abc"), FileName::new("a").unwrap());
         let layout = Layout::of_file(3).unwrap();
-        let begin = || Part::open(&offered.folder, &Target::Root(root), &name, &layout, None);
+        let begin = || Part::open(&offered.folder, &Target::Root(root), &name, &layout, None, &[]);
         for is_complete in [false, true] {
             let part = Arc::new(begin().unwrap().0);
             part.write(0, b"abc").unwrap();

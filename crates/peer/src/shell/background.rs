@@ -1,6 +1,5 @@
 //! What goes on beside the commands: what the session has to say, and what is published as it is hashed or changes.
 
-use bittrickle_wire::FileName;
 use bittrickle_wire::messages::RefusalCode;
 use tokio::sync::mpsc;
 
@@ -8,15 +7,15 @@ use super::publishing::{Hashed, Publishing};
 use super::{Input, ShellEnd, left_out_lines};
 use crate::net::Index;
 use crate::session::Event;
-use crate::share::Shares;
+use crate::share::{Changed, Shares};
 
 /// Where it comes from.
 pub(super) struct Background {
     pub(super) publishing: Publishing,
     /// What the session has to say.
     pub(super) events: mpsc::UnboundedReceiver<Event>,
-    /// Names whose files have changed on disk.
-    pub(super) changes: mpsc::UnboundedReceiver<FileName>,
+    /// What has changed on disk.
+    pub(super) changes: mpsc::UnboundedReceiver<Changed>,
 }
 
 /// Something that has happened, to be handled.
@@ -27,7 +26,7 @@ pub(super) enum Noticed {
     /// Something has been hashed, or could not be.
     Hashed(Hashed),
     /// A file isn't what it was when it was hashed.
-    Changed(FileName),
+    Changed(Changed),
 }
 
 impl Background {
@@ -36,7 +35,7 @@ impl Background {
         tokio::select! {
             Some(event) = self.events.recv() => Noticed::Event(event),
             hashed = self.publishing.next() => Noticed::Hashed(hashed),
-            Some(name) = self.changes.recv() => Noticed::Changed(name),
+            Some(changed) = self.changes.recv() => Noticed::Changed(changed),
         }
     }
 
@@ -57,8 +56,8 @@ impl Background {
                 let told = publish_hashed(hashed, index, shares).await;
                 told.iter().for_each(|line| input.notify(line));
             }
-            Noticed::Changed(name) => {
-                if let Some(told) = self.publish_anew(&name, shares) {
+            Noticed::Changed(changed) => {
+                if let Some(told) = self.publish_anew(&changed, shares) {
                     input.notify(&told);
                 }
             }
@@ -67,13 +66,14 @@ impl Background {
     }
 
     /// A file isn't what it was when it was hashed: nothing of it is sent until it has been hashed again.
-    fn publish_anew(&mut self, name: &FileName, shares: &Shares) -> Option<String> {
+    fn publish_anew(&mut self, Changed { name, path }: &Changed, shares: &Shares) -> Option<String> {
         let (_, holding) = shares.named(name.as_str())?;
         if self.publishing.is_hashing(name) {
             return None;
         }
         self.publishing.hash(name, holding.manifest.is_some());
-        Some(format!("{} has changed on disk; it is hashed and published anew", name.as_str()))
+        let path = path.as_ref().map_or_else(String::new, |path| format!("/{path}"));
+        Some(format!("{}{path} has changed on disk; it is hashed and published anew", name.as_str()))
     }
 }
 

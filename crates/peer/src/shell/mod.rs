@@ -30,7 +30,7 @@ pub use status::{Connection, Seal};
 use crate::content::LeftOut;
 use crate::net::{Getter, Index, IndexError, LegacyCallError, Listing};
 use crate::session::Event;
-use crate::share::{Folder, Holding, Prepared, Publisher, Shares};
+use crate::share::{Changed, Folder, Holding, Prepared, Publisher, Shares};
 use crate::transfer::{Attempts, Deadlines};
 
 /// What a shell is made of.
@@ -47,8 +47,8 @@ pub struct ShellParts {
     pub publisher: Publisher,
     /// What the session has to say.
     pub events: mpsc::UnboundedReceiver<Event>,
-    /// Names whose files have changed on disk.
-    pub changes: mpsc::UnboundedReceiver<FileName>,
+    /// What has changed on disk.
+    pub changes: mpsc::UnboundedReceiver<Changed>,
     /// Where lines go.
     pub output: Output,
     /// Whom the session is with.

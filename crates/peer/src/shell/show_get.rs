@@ -62,6 +62,7 @@ impl<'a> ShowGet<'a> {
                 self.complain(&format!("{}: {error}{lie}", describe(who)));
             }
             Happening::LegacyLost(who, error) => self.complain(&format!("{}: {error}", describe(who))),
+            Happening::Changed => self.complain("it has changed meanwhile; fetching it as it is now"),
             Happening::Hashing(_) if !self.is_waiting_told => {
                 self.is_waiting_told = true;
                 self.complain("it is still being hashed by who shares it; waiting for that");
@@ -148,7 +149,8 @@ pub fn exit_code(error: &GetError) -> u8 {
         GetError::Fetch(FetchError::Folder(FolderError::Exists)) => 13,
         GetError::Fetch(FetchError::Folder(FolderError::UnderWay)) => 5,
         GetError::Fetch(error) if error.is_disk() => 9,
-        GetError::Fetch(FetchError::NoSourceLeft(_) | FetchError::Cancelled) | GetError::LegacyFailed => 7,
+        GetError::Fetch(FetchError::NoSourceLeft(_) | FetchError::Changed { .. } | FetchError::Cancelled)
+        | GetError::LegacyFailed => 7,
         GetError::Fetch(FetchError::OnlyLiars | FetchError::Manifest(_)) => 10,
         GetError::Fetch(FetchError::Folder(_)) | GetError::Thread(_) => 1,
     }

@@ -88,6 +88,14 @@ impl Attempts {
         self.by_address.remove(&canonical(address));
     }
 
+    /// A connection to this address was answered, by whoever has the key that the index named, with a refusal that isn't
+    /// for good: it doesn't count.
+    pub fn answered(&mut self, address: SocketAddr) {
+        if let Some(tried) = self.by_address.get_mut(&canonical(address)) {
+            tried.connections = tried.connections.saturating_sub(1);
+        }
+    }
+
     /// A connection to this address has ended early: the next one waits.
     pub fn failed(&mut self, now: Instant, address: SocketAddr) {
         let fresh = Tried { first_at: now, connections: 0, next_at: now, wait: Duration::ZERO };

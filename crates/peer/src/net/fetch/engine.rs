@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::{PublicKey, SecretKey};
-use bittrickle_wire::{Content, FileName, Target};
+use bittrickle_wire::{Content, FileName, Root, Target};
 use tokio::sync::mpsc;
 
 use super::Event;
@@ -29,6 +29,8 @@ pub(crate) struct Job {
     pub content: Content,
     /// What it will be called.
     pub name: FileName,
+    /// Roots that the name stood for before: what there is of them is taken over.
+    pub superseded: Vec<Root>,
     /// Where it goes.
     pub folder: Arc<Folder>,
     /// What others are let have meanwhile.

@@ -85,6 +85,14 @@ pub enum FetchError {
     /// There are no sources left.
     #[error("no source is left: {0}; what is here is kept, and `get` goes on with it")]
     NoSourceLeft(Missing),
+    /// What the last source shares has changed.
+    #[error(
+        "what is shared under this name has changed while it was fetched; what is here is kept, and `get` goes on with it"
+    )]
+    Changed {
+        /// Whose it is.
+        by: Option<String>,
+    },
     /// The sources have sent nothing but wrong bytes.
     #[error("every source sends wrong bytes")]
     OnlyLiars,
@@ -134,6 +142,12 @@ impl SourceError {
         matches!(self, Self::Refused(refused) if refused.code == RefusalCode::BUSY)
     }
 
+    /// Whether what it shares isn't what it was any more (BT-3.7-2).
+    #[must_use]
+    pub fn is_changed(&self) -> bool {
+        matches!(self, Self::Refused(refused) if refused.code == RefusalCode::CHANGED)
+    }
+
     /// Whether it has come to its end as connections do: not worth telling.
     #[must_use]
     pub fn is_expired(&self) -> bool {
@@ -159,6 +173,7 @@ impl FetchError {
             | Self::Manifest(_)
             | Self::Cancelled
             | Self::NoSourceLeft(_)
+            | Self::Changed { .. }
             | Self::OnlyLiars => false,
         }
     }

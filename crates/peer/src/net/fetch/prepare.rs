@@ -15,7 +15,14 @@ use crate::transfer::PieceSet;
 /// Opens the part, or ends the download when that can't be done.
 pub(super) fn prepare(engine: &Arc<Engine>, plan: Plan) {
     let job = &engine.job;
-    let opened = Part::open(&job.folder, &job.target, &job.name, &plan.layout, plan.manifest.as_ref());
+    let opened = Part::open(
+        &job.folder,
+        &job.target,
+        &job.name,
+        &plan.layout,
+        plan.manifest.as_ref(),
+        &job.superseded,
+    );
     let (part, claimed) = match opened {
         Ok(opened) => opened,
         Err(error) => return engine.fail(error),

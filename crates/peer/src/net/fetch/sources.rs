@@ -130,7 +130,12 @@ impl Engine {
         let Some(active) = state.sources.remove(&id) else { return };
         self.progress.set_sources(state.sources.len());
         if let (Err(error), None) = (result, &state.over) {
-            self.attempts().failed(Instant::now(), active.who.address);
+            let mut attempts = self.attempts();
+            if error.is_changed() {
+                attempts.answered(active.who.address);
+            }
+            attempts.failed(Instant::now(), active.who.address);
+            drop(attempts);
             let is_useless = error.is_lie() || error.is_silence() && !active.has_brought;
             if let (true, Some(key)) = (is_useless, active.who.device) {
                 state.banned.insert(key);

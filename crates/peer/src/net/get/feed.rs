@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bittrickle_wire::{Content, FileName, MemberName, Target};
+use bittrickle_wire::{Content, FileName, MemberName, Root, Target};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{interval, sleep, timeout};
 
@@ -21,6 +21,8 @@ struct Feed<'a> {
     /// Sources that were lost, and those of them that have lied.
     losses: u32,
     lies: u32,
+    /// Whose content has changed, if one has.
+    changed_by: Option<Option<String>>,
     idle_since: Option<Instant>,
 }
 
@@ -51,6 +53,7 @@ impl Getter<'_> {
         from: Option<&MemberName>,
         name: &FileName,
         content: Content,
+        superseded: &[Root],
         watch: &mut impl FnMut(Happening<'_>),
     ) -> Result<(Fetched, u64), GetError> {
         let device = self.device.expect("who speaks frames has a key").clone();
@@ -59,6 +62,7 @@ impl Getter<'_> {
             target: target.clone(),
             content,
             name: name.clone(),
+            superseded: superseded.to_vec(),
             folder,
             shares,
             device,
@@ -95,7 +99,7 @@ impl Getter<'_> {
                         announcing.as_mut().reset((Instant::now() + ANNOUNCE_AFTER).into());
                     }
                     tell(&event, watch);
-                    None
+                    feed.has_changed()
                 }
                 _ = ticks.tick() => {
                     watch(Happening::Progress(name, progress));
@@ -135,14 +139,31 @@ type Outcome = Result<Fetched, GetError>;
 
 impl<'a> Feed<'a> {
     fn new(fetching: Fetching, supply: Supply<'a>) -> Self {
-        Self { fetching, supply, started: Instant::now(), losses: 0, lies: 0, idle_since: None }
+        Self {
+            fetching,
+            supply,
+            started: Instant::now(),
+            losses: 0,
+            lies: 0,
+            changed_by: None,
+            idle_since: None,
+        }
     }
 
     fn note(&mut self, event: &Event) {
-        if let Event::Lost { error, .. } = event {
+        if let Event::Lost { who, error } = event {
             self.losses += 1;
             self.lies += u32::from(error.is_lie());
+            if error.is_changed() {
+                self.changed_by = Some(who.member.clone());
+            }
         }
+    }
+
+    /// Ends the download once a content has changed, and nobody has the old one: nobody will.
+    fn has_changed(&self) -> Option<Outcome> {
+        let by = self.changed_by.clone().filter(|_| self.fetching.source_count() == 0)?;
+        Some(Err(FetchError::Changed { by }.into()))
     }
 
     /// Offers what the index has answered. Says how the download ends, if it does.
@@ -170,6 +191,9 @@ impl<'a> Feed<'a> {
     }
 
     fn none_left(&self) -> Outcome {
+        if let Some(by) = self.changed_by.clone() {
+            return Err(FetchError::Changed { by }.into());
+        }
         let all_lied = self.lies > 0 && self.lies == self.losses;
         Err(if all_lied { FetchError::OnlyLiars } else { FetchError::NoSourceLeft(self.supply.missing()) }
             .into())

@@ -11,17 +11,17 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::messages::{Filter, Hit};
 use bittrickle_wire::seal::SecretKey;
-use bittrickle_wire::{FileName, MemberName, Root, Target};
-use tokio::time::{interval, sleep};
+use bittrickle_wire::{Content, FileBytes, FileName, MemberName, Root, Target};
+use tokio::time::interval;
 
 use super::fetch::{FetchError, Fetched, Progress, SourceError, Who};
 use super::file_server::takes_legacy_from;
 use super::framed::FramedIndex;
 use super::index::{Index, IndexError, SourceAt, locate, locate_legacy};
 use super::legacy_download::{self, LegacyDownloadError};
-use crate::share::{Folder, FolderError, Shares};
+use crate::share::{Folder, FolderError, Part, Shares};
 use crate::transfer::{Allowed, Attempts, Deadlines};
-use resolve::{hits_of, resolve};
+use resolve::{changed_content, hashed_content, hits_of, resolve};
 use supply::who;
 
 /// What it takes to get something.
@@ -72,6 +72,8 @@ pub enum Happening<'a> {
     LegacyLost(&'a Who, &'a LegacyDownloadError),
     /// What is to be got is still being hashed by who shares it.
     Hashing(&'a FileName),
+    /// It has changed, and is fetched as it is now.
+    Changed,
 }
 
 /// Why there is nothing.
@@ -106,8 +108,8 @@ pub enum GetError {
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// How often the index is asked whether a content has been hashed.
-const HASHED_EVERY: Duration = Duration::from_millis(500);
+/// How often a content may change while it is fetched.
+const CHANGES_MAX: u32 = 16;
 
 impl Getter<'_> {
     /// Gets a content by its name, by a name and the member who shares it, or by the first digits of its root.
@@ -146,49 +148,100 @@ impl Getter<'_> {
         if hit.sources == 0 {
             return Err(GetError::NobodyOnline);
         }
-        let (name, mut content) = (hit.name, hit.content);
+        let Hit { name, content, .. } = hit;
         if content.file_bytes.is_none() && content.root.is_none() {
             let sources = locate(index, &Target::Name(name.clone())).await.map_err(IndexError::from)?;
             return self.get_legacy(name.as_str(), &sources, watch).await;
         }
-        let mut root = content.root;
         let mut filter = filter.clone();
-        if root.is_none() && !content.is_folder {
-            let target = Target::Name(name.clone());
-            // What comes from one member is held against the root that the same member publishes (BT-3.4-6).
-            let sources = locate(index, &target).await.map_err(IndexError::from)?;
-            let hashing = sources.into_iter().find(|source| source.access.is_some());
-            filter.member =
-                hashing.and_then(|source| MemberName::new(&source.member?).ok()).or(filter.member);
-            let from = filter.member.as_ref();
-            match self.fetch(index, target, from, &name, content, watch).await {
-                Ok((Fetched::Complete | Fetched::Provisional, _)) => {}
-                Err(GetError::Fetch(error @ FetchError::NoSourceLeft(_))) => {
-                    // It may have been hashed meanwhile; else there is nobody who would ever say so.
-                    let hits = hits_of(index, &name, &filter).await?;
-                    if hits.iter().all(|hit| hit.content.root.is_none()) {
-                        return Err(error.into());
+        if content.root.is_none() && !content.is_folder {
+            self.fetch_unhashed(index, &name, content, &mut filter, watch).await?;
+        }
+        let content = match content.root {
+            Some(_) => content,
+            None => hashed_content(index, &name, &filter, watch).await?,
+        };
+        self.get_root(index, &name, content, filter, watch).await
+    }
+
+    /// Fetches what is being hashed, as far as it goes. What comes from one member is held against the root that the same
+    /// member publishes (BT-3.4-6).
+    async fn fetch_unhashed(
+        &self,
+        index: &FramedIndex,
+        name: &FileName,
+        content: Content,
+        filter: &mut Filter,
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<(), GetError> {
+        let target = Target::Name(name.clone());
+        let sources = locate(index, &target).await.map_err(IndexError::from)?;
+        let hashing = sources.into_iter().find(|source| source.access.is_some());
+        let member = hashing.and_then(|source| MemberName::new(&source.member?).ok());
+        filter.member = member.or(filter.member.take());
+        match self.fetch(index, target, filter.member.as_ref(), name, content, &[], watch).await {
+            Ok((Fetched::Complete | Fetched::Provisional, _)) => Ok(()),
+            Err(GetError::Fetch(error @ (FetchError::NoSourceLeft(_) | FetchError::Changed { .. }))) => {
+                // It may have been hashed meanwhile; else there is nobody who would ever say so.
+                let hits = hits_of(index, name, filter).await?;
+                let is_hopeless = hits.iter().all(|hit| hit.content.root.is_none());
+                if is_hopeless && !matches!(error, FetchError::Changed { .. }) {
+                    Err(error.into())
+                } else {
+                    Ok(())
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fetches a content by its root and, when that changes on its owner's disk meanwhile, what the name stands for then.
+    async fn get_root(
+        &self,
+        index: &FramedIndex,
+        name: &FileName,
+        mut content: Content,
+        mut filter: Filter,
+        watch: &mut impl FnMut(Happening<'_>),
+    ) -> Result<Got, GetError> {
+        let mut superseded = self.superseded(index, name).await?;
+        let mut changes = 0;
+        loop {
+            let root = content.root.expect("it has been waited for");
+            let target = Target::Root(root);
+            match self.fetch(index, target, None, name, content, &superseded, watch).await {
+                Ok((_, resumed_bytes)) => {
+                    let file_bytes = content.file_bytes.map_or(0, FileBytes::bytes);
+                    let (name, root) = (name.clone(), Some(root));
+                    return Ok(Got { name, file_bytes, resumed_bytes, duration: Duration::ZERO, root });
+                }
+                // Who asks for a root doesn't want another one.
+                Err(GetError::Fetch(FetchError::Changed { by }))
+                    if changes < CHANGES_MAX && filter.root_prefix.is_none() =>
+                {
+                    changes += 1;
+                    watch(Happening::Changed);
+                    filter.member = by.as_deref().and_then(|by| MemberName::new(by).ok()).or(filter.member);
+                    content = changed_content(index, name, &filter, root, by).await?;
+                    if content.root != Some(root) {
+                        superseded.push(root);
                     }
                 }
                 Err(error) => return Err(error),
             }
         }
-        while root.is_none() {
-            let hits = hits_of(index, &name, &filter).await?;
-            let hashed = hits.iter().find(|hit| hit.content.root.is_some());
-            match hashed {
-                Some(hit) => (root, content) = (hit.content.root, hit.content),
-                None if hits.iter().all(|hit| hit.sources == 0) => return Err(GetError::NobodyOnline),
-                None => {
-                    watch(Happening::Hashing(&name));
-                    sleep(HASHED_EVERY).await;
-                }
-            }
+    }
+
+    /// Roots of unfinished downloads of this name that nobody lists under it any more.
+    async fn superseded(&self, index: &FramedIndex, name: &FileName) -> Result<Vec<Root>, GetError> {
+        // Nearly always there are none. Where the folder can't be read, opening the part says so.
+        let mut unfinished = Part::unfinished(self.folder, name).unwrap_or_default();
+        if !unfinished.is_empty() {
+            let everybodys = Filter { is_exact: true, ..Filter::default() };
+            let listed = hits_of(index, name, &everybodys).await?;
+            unfinished.retain(|root| listed.iter().all(|hit| hit.content.root != Some(*root)));
         }
-        let target = Target::Root(root.expect("it has just been waited for"));
-        let (_, resumed_bytes) = self.fetch(index, target, None, &name, content, watch).await?;
-        let file_bytes = content.file_bytes.map_or(0, bittrickle_wire::FileBytes::bytes);
-        Ok(Got { name, file_bytes, resumed_bytes, duration: Duration::ZERO, root })
+        Ok(unfinished)
     }
 
     async fn get_legacy(

@@ -1,15 +1,26 @@
 //! Which content is meant by what the user asks for.
 
-use bittrickle_wire::messages::{Filter, Hit};
-use bittrickle_wire::{FileName, Query};
+use std::time::Duration;
 
-use super::GetError;
+use bittrickle_wire::messages::{Filter, Hit};
+use bittrickle_wire::{Content, FileName, Query, Root};
+use tokio::time::sleep;
+
+use super::{GetError, Happening};
+use crate::net::fetch::FetchError;
 use crate::net::framed::FramedIndex;
 use crate::net::index::{IndexError, search};
 use crate::transfer::{Candidate, Choice, Wanted, choose, wanted};
 
 /// Pages of hits that one name may have.
 const PAGES_MAX: usize = 8;
+
+/// How often the index is asked whether a content has been hashed.
+const HASHED_EVERY: Duration = Duration::from_millis(500);
+
+/// The same for one that has changed, at first: who appends to it all the time leaves little time to fetch it.
+const CHANGED_EVERY: Duration = Duration::from_millis(200);
+const CHANGED_LOOKS: u32 = 5;
 
 /// Which content is meant. Never guesses (BT-2.7-3).
 pub(super) async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Filter), GetError> {
@@ -47,6 +58,50 @@ fn question(wanted: &Wanted) -> (&str, Filter) {
         }
         Wanted::Prefix(prefix) => ("", Filter { root_prefix: Some(prefix.clone()), ..Filter::default() }),
     }
+}
+
+/// Waits until what has this name has been hashed.
+pub(super) async fn hashed_content(
+    index: &FramedIndex,
+    name: &FileName,
+    filter: &Filter,
+    watch: &mut impl FnMut(Happening<'_>),
+) -> Result<Content, GetError> {
+    loop {
+        let hits = hits_of(index, name, filter).await?;
+        match hits.iter().find(|hit| hit.content.root.is_some()) {
+            Some(hit) => return Ok(hit.content),
+            None if hits.iter().all(|hit| hit.sources == 0) => return Err(GetError::NobodyOnline),
+            None => {
+                watch(Happening::Hashing(name));
+                sleep(HASHED_EVERY).await;
+            }
+        }
+    }
+}
+
+/// Waits until what has changed has been hashed again: what the name stands for then, which may be the same as before.
+pub(super) async fn changed_content(
+    index: &FramedIndex,
+    name: &FileName,
+    filter: &Filter,
+    before: Root,
+    by: Option<String>,
+) -> Result<Content, GetError> {
+    // It takes a moment until it is published anew. Where only its times have changed, it never is.
+    for _ in 0..CHANGED_LOOKS {
+        sleep(CHANGED_EVERY).await;
+        let hits = hits_of(index, name, filter).await?;
+        let mut rooted = hits.iter().filter(|hit| hit.content.root.is_some() && hit.sources > 0);
+        match rooted.find(|hit| hit.content.root != Some(before)) {
+            Some(hit) => return Ok(hit.content),
+            None if hits.iter().all(|hit| hit.sources == 0) => return Err(FetchError::Changed { by }.into()),
+            None => {}
+        }
+    }
+    let hits = hits_of(index, name, filter).await?;
+    let same = hits.iter().find(|hit| hit.content.root == Some(before) && hit.sources > 0);
+    same.map(|hit| hit.content).ok_or(FetchError::Changed { by }.into())
 }
 
 /// What is listed under a name by now.

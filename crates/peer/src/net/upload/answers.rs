@@ -150,7 +150,7 @@ impl Answers {
                 let message = Message::Described(holding.described());
                 self.push(Frame { request_id, encoding, message })
             }
-            Err((code, sentence)) => self.refuse(request_id, encoding, code, sentence),
+            Err((code, sentence)) => self.refuse(request_id, encoding, code, &sentence),
         }
     }
 
@@ -166,7 +166,7 @@ impl Answers {
                 let message = Message::Have(Have { first: ask.first, bitmap });
                 self.push(Frame { request_id, encoding, message })
             }
-            Err((code, sentence)) => self.refuse(request_id, encoding, code, sentence),
+            Err((code, sentence)) => self.refuse(request_id, encoding, code, &sentence),
         }
     }
 
@@ -189,7 +189,7 @@ impl Answers {
         let is_over = Instant::now() > self.admitted.until
             && !self.upload.gate.as_ref().is_some_and(|gate| gate.is_good_still(&self.admitted));
         if is_over {
-            return Err((RefusalCode::NO_TICKET, "the time of this connection's ticket is over"));
+            return Err((RefusalCode::NO_TICKET, "the time of this connection's ticket is over".into()));
         }
         self.content.find(&self.upload.shares, &self.admitted.target)
     }
@@ -207,7 +207,7 @@ impl Answers {
 
     fn fetch(&mut self, request_id: u32, encoding: Encoding, fetch: &Fetch) -> Answered {
         if let Err((code, sentence)) = self.permitted() {
-            return self.refuse(request_id, encoding, code, sentence);
+            return self.refuse(request_id, encoding, code, &sentence);
         }
         let Some(_slot) = self.slot()? else {
             let sentence = "all upload slots are taken; try again later";
@@ -216,7 +216,7 @@ impl Answers {
         // It may be another one, or none any more, since we waited.
         let holding = match self.permitted() {
             Ok(holding) => holding,
-            Err((code, sentence)) => return self.refuse(request_id, encoding, code, sentence),
+            Err((code, sentence)) => return self.refuse(request_id, encoding, code, &sentence),
         };
         let range = u64::from(fetch.first)..u64::from(fetch.first) + u64::from(fetch.count);
         self.records.begin(&mut self.codec, request_id);

@@ -1,9 +1,10 @@
 //! What a connection is for, looked up again whenever it isn't what it was (BT-3.7-1).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use bittrickle_wire::Target;
 use bittrickle_wire::messages::RefusalCode;
+use bittrickle_wire::{Target, escaped};
 
 use crate::share::{Holding, ReadError, Reader, Shares};
 
@@ -14,11 +15,18 @@ pub(super) struct Content {
 }
 
 /// Why nothing of it is sent.
-pub(super) type NotNow = (RefusalCode, &'static str);
+pub(super) type NotNow = (RefusalCode, Cow<'static, str>);
 
-/// It isn't what was hashed any more (BT-3.7-2).
-pub(super) const CHANGED: NotNow =
-    (RefusalCode::CHANGED, "the content has changed on disk; it is hashed again");
+/// It isn't what was hashed any more (BT-3.7-2). Of a folder the taker hears which file it is.
+pub(super) fn changed(holding: &Holding) -> NotNow {
+    let sentence = match holding.changed_path() {
+        Some(path) => {
+            format!("the content has changed on disk ({}); it is hashed again", escaped(path).cut(80)).into()
+        }
+        None => "the content has changed on disk; it is hashed again".into(),
+    };
+    (RefusalCode::CHANGED, sentence)
+}
 
 impl Content {
     /// What is on offer now. That costs nothing while it is still the same.
@@ -28,23 +36,24 @@ impl Content {
             Some(holding) => Arc::clone(holding),
             None => {
                 let found = shares.find(target);
-                let found = found.ok_or((RefusalCode::NOT_SHARED, "this content is not shared here"))?;
+                let found =
+                    found.ok_or((RefusalCode::NOT_SHARED, "this content is not shared here".into()))?;
                 // Under a name, something else may be on offer by now; whoever has a part of what it was isn't given that.
-                if before.is_some_and(|before| before.layout != found.layout) {
-                    return Err(CHANGED);
+                if let Some(before) = before.filter(|before| before.layout != found.layout) {
+                    return Err(changed(before));
                 }
                 self.found = Some((Arc::clone(&found), Reader::new(Arc::clone(&found))));
                 found
             }
         };
-        if holding.is_changed() { Err(CHANGED) } else { Ok(holding) }
+        if holding.is_changed() { Err(changed(&holding)) } else { Ok(holding) }
     }
 
-    /// What was found last isn't what was hashed any more.
-    pub(super) fn tell_changed(&self, shares: &Shares) {
-        if let Some((holding, _)) = &self.found {
-            shares.tell_changed(holding);
-        }
+    /// What was read last isn't what was hashed any more. Gives what is said of that.
+    pub(super) fn tell_changed(&self, shares: &Shares) -> Option<NotNow> {
+        let (holding, reader) = self.found.as_ref()?;
+        shares.tell_changed(holding, reader.last());
+        Some(changed(holding))
     }
 
     /// Reads bytes of a file of what was found last.

@@ -4,6 +4,7 @@
 //! verified. Both have names that follow from what is fetched and what it will be called, so that whoever fetches the same
 //! again goes on with it; and only what has such a name is ever removed.
 
+mod adopt;
 mod open_journal;
 #[cfg(test)]
 mod tests;
@@ -16,13 +17,14 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bittrickle_wire::content::{Layout, Manifest, Piece};
-use bittrickle_wire::{FileName, Target};
+use bittrickle_wire::{FileName, Root, Target};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{OpenOptions, OpenOptionsExt as _};
 
 use super::folder::{Folder, FolderError};
 use crate::transfer::{JournalHeader, PieceSet};
-use open_journal::{OpenJournal, adopt};
+use adopt::Adopting;
+use open_journal::OpenJournal;
 use tree::Tree;
 
 /// A download under way. Whoever has it is the only one: its journal is locked.
@@ -61,7 +63,8 @@ impl Part {
     /// Begins a download, or goes on with one: then it says which pieces its journal claims. They have to be hashed again
     /// before they count. `manifest` is that of a folder.
     ///
-    /// A download of the same name that was begun before the root was known is gone on with as well.
+    /// A download of the same name that was begun before the root was known is gone on with as well, and so is one of a root
+    /// that the name doesn't stand for any more: of those in `superseded`, one is taken over, and the others go.
     ///
     /// # Errors
     /// Another one is under way, there is no room for it, the folder can't be written to, or somebody else has put something
@@ -72,6 +75,7 @@ impl Part {
         name: &FileName,
         layout: &Layout,
         manifest: Option<&Arc<Manifest>>,
+        superseded: &[Root],
     ) -> Result<(Self, PieceSet), FolderError> {
         let names = Names::of(target, name);
         let header = JournalHeader {
@@ -81,10 +85,17 @@ impl Part {
             is_folder: manifest.is_some(),
             pieces: layout.pieces(),
         };
-        if let Target::Root(_) = target
-            && !folder.has_entry(&names.part)
-        {
-            adopt(folder, &header, &names)?;
+        if let Target::Root(root) = target {
+            let adopting = Adopting { folder, header: &header, names: &names, layout, manifest };
+            if !folder.has_entry(&names.part) {
+                adopting.of_name()?;
+            }
+            for before in superseded.iter().filter(|before| *before != root) {
+                if !folder.has_entry(&names.part) {
+                    adopting.of_root(*before)?;
+                }
+                adopt::remove(folder, *before, name)?;
+            }
         }
         let (journal, claimed) = OpenJournal::open(folder, &names, &header)?;
         let missing = layout.bytes() - claimed.ranges().map(|range| layout.range_bytes(range)).sum::<u64>();
@@ -101,6 +112,14 @@ impl Part {
             part.sync()?;
         }
         Ok((part, claimed))
+    }
+
+    /// The roots that unfinished downloads of this final name are of, but for those under way.
+    ///
+    /// # Errors
+    /// The folder can't be read.
+    pub fn unfinished(folder: &Folder, name: &FileName) -> io::Result<Vec<Root>> {
+        adopt::unfinished(folder, name)
     }
 
     /// Writes a piece that has been verified. [`Part::note`] says so then.

@@ -5,7 +5,6 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt as _;
 
-use bittrickle_wire::Target;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{OpenOptions, OpenOptionsExt as _};
 use rustix::fs::{FlockOperation, flock};
@@ -93,41 +92,20 @@ impl OpenJournal {
     }
 }
 
-/// Goes on with a download of the same name and size that was begun before the root was known: its bytes are taken for
-/// what they are, and hashed before they count.
-pub(super) fn adopt(folder: &Folder, header: &JournalHeader, names: &Names) -> Result<(), FolderError> {
-    let before = Names::of(&Target::Name(header.name.clone()), &header.name);
-    let Some(mut file) = lock(folder, &before.journal, false)? else { return Ok(()) };
-    if !folder.has_entry(&before.part) {
-        // There was no room for it, a crash has come between the two steps below, or its user has removed the part.
-        return Ok(folder.dir().remove_file(&before.journal)?);
-    }
-    let Some((read, claimed, _)) = read(&mut file)? else { return Ok(()) };
-    if (read.file_bytes, read.is_folder) != (header.file_bytes, header.is_folder) {
-        return Ok(());
-    }
-    let (mut journal, mut bytes) = Journal::begin(header);
-    bytes.extend(journal.append(&claimed.ranges().collect::<Vec<_>>()));
-    let mut file = lock(folder, &names.journal, true)?.expect("it is made when it isn't there");
-    write_anew(&mut file, &bytes)?;
-    folder.dir().rename(&before.part, folder.dir(), &names.part)?;
-    Ok(folder.dir().remove_file(&before.journal)?)
-}
-
-fn read(file: &mut File) -> Result<Option<(JournalHeader, PieceSet, Journal)>, FolderError> {
+pub(super) fn read(file: &mut File) -> Result<Option<(JournalHeader, PieceSet, Journal)>, FolderError> {
     let mut bytes = Vec::new();
     file.take(JOURNAL_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok(Journal::read(&bytes).ok())
 }
 
-fn write_anew(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write_anew(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(bytes)
 }
 
 /// Opens a journal and locks it; `None` if it isn't there and isn't to be made.
-fn lock(folder: &Folder, journal_name: &str, make: bool) -> Result<Option<File>, FolderError> {
+pub(super) fn lock(folder: &Folder, journal_name: &str, make: bool) -> Result<Option<File>, FolderError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(make).follow(FollowSymlinks::No).mode(0o600);
     loop {

@@ -23,7 +23,7 @@ impl Download {
     /// The part, and which pieces its journal claims.
     fn open(&self) -> (Part, Vec<u32>) {
         let (target, name) = (Target::Root(Root::of(b"")), FileName::new("file").unwrap());
-        let (part, claimed) = Part::open(&self.folder, &target, &name, &self.layout, None).unwrap();
+        let (part, claimed) = Part::open(&self.folder, &target, &name, &self.layout, None, &[]).unwrap();
         (part, claimed.ranges().flatten().collect())
     }
 }

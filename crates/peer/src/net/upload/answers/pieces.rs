@@ -6,7 +6,7 @@ use bittrickle_wire::content::{Piece, PieceHasher};
 use bittrickle_wire::limits::{FETCH_BYTES_MAX, FETCH_PIECES_MAX, PIECE_BYTES};
 use bittrickle_wire::messages::{Fetch, RefusalCode};
 
-use super::super::content::{CHANGED, NotNow};
+use super::super::content::NotNow;
 use super::super::records::SendError;
 use super::{AnswerError, Answers, Sent, past_the_end, refused};
 use crate::share::{Holding, ReadError};
@@ -28,7 +28,7 @@ impl From<SendError> for PiecesError {
     }
 }
 
-const NOT_HERE: NotNow = (RefusalCode::NOT_HERE, "some of these pieces are not here");
+const NOT_HERE: (RefusalCode, &str) = (RefusalCode::NOT_HERE, "some of these pieces are not here");
 
 impl Answers {
     pub(super) fn send_pieces(&mut self, holding: &Holding, fetch: &Fetch) -> Result<Sent, AnswerError> {
@@ -49,10 +49,11 @@ impl Answers {
         match self.read_pieces(pieces) {
             Ok(()) => Ok(Ok(())),
             Err(PiecesError::Answer(error)) => Err(error),
-            Err(PiecesError::NotNow((code, sentence))) => Ok(refused(code, sentence)),
+            Err(PiecesError::NotNow((code, sentence))) => Ok(refused(code, &sentence)),
             Err(PiecesError::Read(ReadError::Changed)) => {
-                self.content.tell_changed(&self.upload.shares);
-                Ok(refused(CHANGED.0, CHANGED.1))
+                let told = self.content.tell_changed(&self.upload.shares);
+                let (code, sentence) = told.expect("it has just been read from");
+                Ok(refused(code, &sentence))
             }
             Err(PiecesError::Read(error @ ReadError::TakenBack)) => {
                 Ok(refused(RefusalCode::NOT_SHARED, &error.to_string()))
@@ -72,7 +73,7 @@ impl Answers {
             let found = self.content.find(&self.upload.shares, &self.admitted.target);
             let holding = found.map_err(PiecesError::NotNow)?;
             if !holding.has(piece..piece + 1) {
-                return Err(PiecesError::NotNow(NOT_HERE));
+                return Err(PiecesError::NotNow((NOT_HERE.0, NOT_HERE.1.into())));
             }
             let known = if is_provisional { holding.value(piece) } else { None };
             if holding.is_to_be_verified() || is_provisional && known.is_none() {
