@@ -65,6 +65,56 @@ impl Drop for SmallDisk {
     }
 }
 
+/// What mounts a folder on another one, or an image, as somebody else's.
+type Mount = (&'static str, fn(&Path, &Path) -> Command);
+
+/// BT-3.5-6: file systems that keep no modes and no owners, as on many a USB stick, and under FUSE.
+#[test]
+fn a_file_system_that_keeps_no_modes_takes_downloads_all_the_same() {
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, &[]);
+    let bytes = random_bytes(2 * MIB + 3, 9);
+    alice.share("file.bin", &bytes);
+    write_tree(&alice.path("folder"), &[Entry::File("a", b"a"), Entry::Program("b", b"b")]);
+    alice.publish("folder");
+    let mounts: [Mount; 2] = [
+        ("bindfs", |place, mount| {
+            let mut command = Command::new("bindfs");
+            let options = ["--chmod-deny", "--chown-deny", "--force-user=1234"];
+            command.args(options).arg(place.join("source")).arg(mount);
+            command
+        }),
+        ("ntfs-3g", |place, mount| {
+            let mut command = Command::new("ntfs-3g");
+            command.args(["-o", "uid=0,umask=000"]).arg(place.join("image")).arg(mount);
+            command
+        }),
+    ];
+    for (what, mount) in mounts {
+        let (place, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::create_dir(place.path().join("source")).unwrap();
+        fs::File::create(place.path().join("image")).unwrap().set_len(64 << 20).unwrap();
+        // Where there is no such file system, mounting fails as well.
+        let _ = Command::new("mkfs.ntfs").args(["-F", "-Q"]).arg(place.path().join("image")).output();
+        match mount(place.path(), folder.path()).output() {
+            Ok(output) if output.status.success() => {}
+            failed => {
+                let is_required = std::env::var_os("CI").is_some();
+                assert!(!is_required, "{what} can't be mounted: {failed:?}");
+                println!("{what} can't be mounted here, passed over: {failed:?}");
+                continue;
+            }
+        }
+        let mounted = SmallDisk(folder);
+        let bob = taker(&server, BOB).to(mounted.path());
+        assert_fetched(&bob, &bob.get("file.bin"), "file.bin", &bytes);
+        let ended = bob.get("folder");
+        assert_eq!(ended.code(), Some(0), "{what}: {}", ended.told());
+        assert_eq!(fs::read(bob.path("folder/b")).unwrap(), b"b", "{what}");
+        assert_eq!(bob.left_overs(), Vec::<String>::new(), "{what}");
+    }
+}
+
 /// BT-3.5-1, BT-3.5-8: what has no room isn't begun, and what has no room any more is gone on with once there is some.
 #[test]
 fn a_full_disk_keeps_what_is_here_until_there_is_room() {
@@ -118,7 +168,9 @@ fn a_disk_that_can_only_be_read_takes_nothing_and_the_exit_code_says_so() {
     let bytes = random_bytes(4 * MIB, 3);
     alice.share("file.bin", &bytes);
     disk.remount("ro");
-    assert_failed(&bob, &bob.get("file.bin"), 9);
+    let ended = bob.get("file.bin");
+    assert_failed(&bob, &ended, 9);
+    assert!(ended.told().contains("or fetch to another one"), "room isn't what is missing: {}", ended.told());
     disk.remount("rw");
     let mut get = bob.start("file.bin");
     wait_for_part(&bob, &mut get, 2 * MIB);

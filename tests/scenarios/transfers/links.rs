@@ -1,9 +1,10 @@
 //! Links that somebody puts in the place of what a download writes to: nothing lands outside.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use bittrickle_tests::content::{Entry, random_bytes};
@@ -157,4 +158,55 @@ fn clean(folder: &Path) {
         let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
         let _ = if is_folder { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
     }
+}
+
+/// BT-3.5-6: what gets the final name is what was verified, whatever stands under the hidden one by then.
+#[test]
+fn a_part_that_somebody_replaces_never_gets_the_final_name() {
+    let server = Server::start(&programs());
+    let (mut alice, bob) = (peer(&server, ALICE, &[]), taker(&server, BOB));
+    let bytes = random_bytes(MIB + 7, 61);
+    alice.share("file.bin", &bytes);
+    write_tree(&alice.path("folder"), &[Entry::File("a", &bytes), Entry::File("b", b"b")]);
+    alice.publish("folder");
+    let place = tempfile::tempdir().unwrap();
+    let planted = place.path().join("planted");
+    fs::write(&planted, "planted").unwrap();
+    let (is_over, swaps) = (AtomicBool::new(false), AtomicU32::new(0));
+    let mut codes = BTreeMap::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                let Some(part) = bob.part() else { continue };
+                // As whoever may write to the folder can.
+                let aside = place.path().join(swaps.load(Ordering::Relaxed).to_string());
+                if fs::rename(&part, &aside).is_ok() && symlink(&planted, &part).is_ok() {
+                    swaps.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+        for round in 0..rounds("BITTRICKLE_SWAPS", 60) {
+            let name = if round % 2 == 0 { "file.bin" } else { "folder" };
+            let ended = bob.get(name);
+            *codes.entry(ended.code()).or_insert(0) += 1;
+            let file = if name == "folder" { bob.path("folder/a") } else { bob.path(name) };
+            if ended.code() == Some(0) {
+                let metadata = fs::symlink_metadata(&file).unwrap();
+                assert!(metadata.is_file() && fs::read(&file).unwrap() == bytes, "{}", ended.told());
+            } else {
+                assert!(!ended.told().contains("verified: "), "{}", ended.told());
+                assert!(fs::symlink_metadata(bob.path(name)).is_err(), "{}", ended.told());
+            }
+            for left in bob.names() {
+                let path = bob.path(&left);
+                let is_folder = fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_dir());
+                // The other one may have moved it away.
+                let _ = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    println!("{} swaps, {codes:?}", swaps.load(Ordering::Relaxed));
+    assert!(swaps.load(Ordering::Relaxed) > 0);
+    assert_eq!(fs::read(&planted).unwrap(), b"planted");
 }

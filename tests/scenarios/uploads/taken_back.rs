@@ -121,7 +121,7 @@ fn a_folder_is_refused_as_a_whole_when_one_file_of_it_has_changed() {
     sharing.alice.wait_for_stderr("stuff is hashed: ");
     assert_eq!(refused(&mut stream, 1), RefusalCode::NOT_SHARED, "its root is another one");
     let told = sharing.alice.stderr();
-    let changes = told.iter().filter(|line| line.contains("stuff has changed on disk")).count();
+    let changes = told.iter().filter(|line| line.contains("stuff/a has changed on disk")).count();
     assert_eq!(changes, 1, "{told:?}");
 }
 

@@ -16,7 +16,7 @@ mod strangers;
 mod upload;
 
 pub use enrol::{ConnectError, EnrolError, enrol, server_key};
-pub use fetch::{FetchError, Missing, Phase, Progress, SourceError, Who};
+pub use fetch::{FetchError, FolderFault, Missing, Phase, Progress, SourceError, Who};
 pub use file_server::{FileServer, takes_legacy_from};
 pub use framed::{FramedIndex, Identity, connect as connect_index};
 pub use gate::{Gate, RefusedCounts};

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -13,7 +14,7 @@ use bittrickle_wire::{FileBytes, FileName};
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt as _};
-use rustix::fs::{OFlags, RenameFlags, fstatvfs, renameat_with};
+use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags, fstatvfs, linkat, renameat_with};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -58,6 +59,11 @@ pub enum FolderError {
     /// Under the hidden name of a part or a journal, there is something that a download has not made.
     #[error("{0} is in the folder and was not made by a download of yours; move it away first")]
     NotOurs(String),
+    /// What stands under a hidden name isn't what was written there.
+    #[error(
+        "somebody else has put another thing in the place of what was downloaded; nothing was kept of it; fetch to a folder that only you can write to"
+    )]
+    Replaced,
     /// The file system doesn't tell upper from lower case, and the content has names that differ in nothing else.
     #[error("this file system can't hold both {0} and another name that differs from it in case only")]
     SameName(String),
@@ -138,7 +144,7 @@ impl Folder {
     /// # Errors
     /// The disk fails.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.sync.sync_all()
+        unless_unable(self.sync.sync_all())
     }
 
     /// The mode of files that are downloaded to it.
@@ -196,11 +202,66 @@ impl Folder {
         if free_bytes < file_bytes { Err(FolderError::NoSpace { free_bytes, file_bytes }) } else { Ok(()) }
     }
 
-    /// Gives what is there under one name another one (BT-3.5-6). What has that name already stays as it is.
+    /// Gives a file or a folder, which is open and stands under a hidden name, its final one (BT-3.5-6). What has that name
+    /// already stays as it is. Where somebody else may write to the folder as well, something else may stand under the hidden
+    /// name by now: what gets the final one is what is open. Where the file system's numbers don't tell whether it is,
+    /// `is_right` looks at what got it.
     ///
     /// # Errors
-    /// Something of this name is there, or the disk fails.
-    pub(super) fn rename_without_replacing(&self, from: &str, name: &str) -> Result<(), FolderError> {
+    /// Something of this name is there, something else under the hidden one, or the disk fails.
+    pub(super) fn give_name(
+        &self,
+        open: &File,
+        hidden: &str,
+        name: &str,
+        is_right: &dyn Fn() -> bool,
+    ) -> Result<(), FolderError> {
+        if open.metadata()?.is_file() {
+            match self.link_open(open, name) {
+                Ok(()) => {
+                    // A name too many does no harm; what isn't ours isn't removed.
+                    if self.is_same(open, hidden) {
+                        let _ = self.dir.remove_file(hidden);
+                    }
+                    return Ok(());
+                }
+                Err(Errno::EXIST) => return Err(FolderError::Exists),
+                // The file has no name any more.
+                Err(Errno::NOENT) => return Err(FolderError::Replaced),
+                // A file system without links.
+                Err(_) => {}
+            }
+        }
+        self.rename_without_replacing(hidden, name)?;
+        if self.is_same(open, name) || is_right() {
+            return Ok(());
+        }
+        // It isn't ours; under a hidden name nobody takes it for what was asked for.
+        let _ = self.rename_without_replacing(name, hidden);
+        Err(FolderError::Replaced)
+    }
+
+    /// One more name for an open file, whatever has its name now.
+    #[cfg(target_os = "linux")]
+    fn link_open(&self, open: &File, name: &str) -> Result<(), Errno> {
+        let path = format!("/proc/self/fd/{}", open.as_raw_fd());
+        linkat(CWD, path, &self.dir, name, AtFlags::SYMLINK_FOLLOW)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn link_open(&self, _: &File, _: &str) -> Result<(), Errno> {
+        Err(Errno::NOSYS)
+    }
+
+    /// Whether this is what stands under a name, as far as the file system's numbers tell.
+    fn is_same(&self, open: &File, name: &str) -> bool {
+        let (Ok(open), Ok(there)) = (open.metadata(), self.dir.symlink_metadata(name)) else { return false };
+        let there = (cap_std::fs::MetadataExt::dev(&there), cap_std::fs::MetadataExt::ino(&there));
+        (open.dev(), open.ino()) == there
+    }
+
+    /// Gives what is there under one name another one. What has that name already stays as it is.
+    fn rename_without_replacing(&self, from: &str, name: &str) -> Result<(), FolderError> {
         match renameat_with(&self.dir, from, &self.dir, name, RenameFlags::NOREPLACE) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => Err(FolderError::Exists),
@@ -244,6 +305,19 @@ pub(super) fn open_to_read(dir: &Dir, path: &str) -> Result<File, FolderError> {
         Err(error) => return Err(error.into()),
     };
     if file.metadata()?.is_file() { Ok(file) } else { Err(FolderError::NotAFile) }
+}
+
+/// A file system that can't do it at all hasn't failed: no disk is worse for it.
+pub(super) fn unless_unable(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if is_unable(&error) => Ok(()),
+        done => done,
+    }
+}
+
+fn is_unable(error: &io::Error) -> bool {
+    let unable = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP];
+    unable.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 fn is_link(error: &io::Error) -> bool {

@@ -48,9 +48,11 @@ impl Scratch {
     /// # Errors
     /// Something of this name is there, or the disk fails. Nothing is left behind then.
     pub fn finish(mut self, name: &FileName) -> Result<(), FolderError> {
-        self.file.set_permissions(Permissions::from_mode(self.folder.file_mode()))?;
+        // Where the file system keeps no modes, it has its own.
+        let _ = self.file.set_permissions(Permissions::from_mode(self.folder.file_mode()));
         self.file.sync_all()?;
-        self.folder.rename_without_replacing(&self.scratch_name, name.as_str())?;
+        // Nothing but its handle tells what it is: there is no root.
+        self.folder.give_name(&self.file, &self.scratch_name, name.as_str(), &|| false)?;
         self.finished = true;
         Ok(self.folder.sync()?)
     }

@@ -8,7 +8,9 @@ use bittrickle_wire::messages::{Hit, RefusalCode};
 use bittrickle_wire::{FileBytes, escaped};
 
 use super::output::{Output, rate, root_digits, size};
-use crate::net::{FetchError, GetError, Got, Happening, IndexError, LegacyCallError, Phase, Who};
+use crate::net::{
+    FetchError, FolderFault, GetError, Got, Happening, IndexError, LegacyCallError, Phase, Who,
+};
 use crate::session::CallError;
 use crate::share::FolderError;
 
@@ -111,15 +113,19 @@ impl<'a> ShowGet<'a> {
                 self.output.complain("get NAME@MEMBER, or get the first digits of the hash");
                 Ok(())
             }
-            GetError::Fetch(fetch) if fetch.is_disk() => {
-                self.complain(&format!("{error}; make room, and the same `get` goes on with what is here"));
+            GetError::Fetch(fetch) => {
+                let advice = match fetch.folder_fault() {
+                    Some(FolderFault::Full) => "; make room, and the same `get` goes on with what is here",
+                    Some(FolderFault::Denied) => {
+                        "; let yourself write to this folder, or fetch to another one"
+                    }
+                    Some(FolderFault::Failing) => "; the disk fails: fetch to another one",
+                    None => "",
+                };
+                self.complain(&format!("{error}{advice}"));
                 Ok(())
             }
-            GetError::NoName
-            | GetError::Index(_)
-            | GetError::Fetch(_)
-            | GetError::Thread(_)
-            | GetError::LegacyFailed => {
+            GetError::NoName | GetError::Index(_) | GetError::Thread(_) | GetError::LegacyFailed => {
                 self.complain(&error.to_string());
                 Ok(())
             }
@@ -148,7 +154,8 @@ pub fn exit_code(error: &GetError) -> u8 {
         GetError::Index(_) => 6,
         GetError::Fetch(FetchError::Folder(FolderError::Exists)) => 13,
         GetError::Fetch(FetchError::Folder(FolderError::UnderWay)) => 5,
-        GetError::Fetch(error) if error.is_disk() => 9,
+        GetError::Fetch(error) if error.folder_fault().is_some() => 9,
+        GetError::Fetch(FetchError::Folder(FolderError::Replaced)) => 10,
         GetError::Fetch(FetchError::NoSourceLeft(_) | FetchError::Changed { .. } | FetchError::Cancelled)
         | GetError::LegacyFailed => 7,
         GetError::Fetch(FetchError::OnlyLiars | FetchError::Manifest(_)) => 10,

@@ -155,26 +155,35 @@ impl SourceError {
     }
 }
 
+/// Why the folder takes nothing, and so what is to be done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FolderFault {
+    /// There is no room.
+    Full,
+    /// It may not be written to.
+    Denied,
+    /// The disk fails.
+    Failing,
+}
+
 impl FetchError {
-    /// Whether the disk takes no more for now.
+    /// Whether the folder takes no more for now, and why.
     #[must_use]
-    pub fn is_disk(&self) -> bool {
+    pub fn folder_fault(&self) -> Option<FolderFault> {
         match self {
-            Self::Folder(FolderError::NoSpace { .. }) => true,
+            Self::Folder(FolderError::NoSpace { .. }) => Some(FolderFault::Full),
             Self::Folder(FolderError::Io(error)) => match error.kind() {
-                io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::ReadOnlyFilesystem => true,
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(FolderFault::Full),
+                io::ErrorKind::ReadOnlyFilesystem => Some(FolderFault::Denied),
                 // Said by the system. Of a path that leads out of the folder it is said without a number.
-                io::ErrorKind::PermissionDenied => error.raw_os_error().is_some(),
-                _ => false,
+                io::ErrorKind::PermissionDenied => error.raw_os_error().map(|_| FolderFault::Denied),
+                _ => {
+                    let is_failing = error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+                    is_failing.then_some(FolderFault::Failing)
+                }
             },
-            Self::Folder(_)
-            | Self::Manifest(_)
-            | Self::Cancelled
-            | Self::NoSourceLeft(_)
-            | Self::Changed { .. }
-            | Self::OnlyLiars => false,
+            Self::Folder(_) | Self::Manifest(_) | Self::Cancelled | Self::NoSourceLeft(_) => None,
+            Self::Changed { .. } | Self::OnlyLiars => None,
         }
     }
 }
@@ -184,11 +193,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_the_system_says_decides_what_is_to_be_done() {
+        use rustix::io::Errno;
+
+        for (errno, fault) in [
+            (Errno::NOSPC, FolderFault::Full),
+            (Errno::DQUOT, FolderFault::Full),
+            (Errno::ACCESS, FolderFault::Denied),
+            (Errno::PERM, FolderFault::Denied),
+            (Errno::ROFS, FolderFault::Denied),
+            (Errno::IO, FolderFault::Failing),
+        ] {
+            let error = FetchError::Folder(FolderError::Io(errno.into()));
+            assert_eq!(error.folder_fault(), Some(fault), "{error}");
+        }
+    }
+
+    #[test]
     fn a_path_that_leads_out_of_the_folder_is_not_the_disks_fault() {
         let failed = |error| FetchError::Folder(FolderError::Io(error));
-        let denied = io::Error::from_raw_os_error(rustix::io::Errno::ACCESS.raw_os_error());
-        assert!(failed(denied).is_disk());
         let led_out = io::Error::new(io::ErrorKind::PermissionDenied, "a path led outside of the filesystem");
-        assert!(!failed(led_out).is_disk());
+        assert_eq!(failed(led_out).folder_fault(), None);
     }
 }

@@ -38,7 +38,7 @@ use sources::Added;
 use writer::BATCHES_WAITING;
 
 pub(super) use engine::Job;
-pub use error::{FetchError, Missing, SourceError};
+pub use error::{FetchError, FolderFault, Missing, SourceError};
 pub use progress::{Phase, Progress};
 
 /// Somebody to fetch from.
@@ -198,7 +198,11 @@ fn conclude(engine: &Engine, writer: JoinHandle<()>, over: Over) -> Result<Fetch
     match (over, &engine.job.target) {
         (Over::Complete, Target::Root(_)) => {
             engine.progress.set_phase(Phase::Finishing);
-            work.part.finish()?;
+            let is_good = |piece, bytes: &[u8]| {
+                let checks = work.plan.checks.as_ref();
+                checks.is_some_and(|checks| checks.check(&work.plan.layout, piece, bytes))
+            };
+            work.part.finish(&is_good)?;
             Ok(Fetched::Complete)
         }
         (Over::Complete, Target::Name(_)) => {

@@ -17,11 +17,12 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bittrickle_wire::content::{Layout, Manifest, Piece};
+use bittrickle_wire::limits::PIECE_BYTES;
 use bittrickle_wire::{FileName, Root, Target};
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{OpenOptions, OpenOptionsExt as _};
 
-use super::folder::{Folder, FolderError};
+use super::folder::{Folder, FolderError, open_to_read};
 use crate::transfer::{JournalHeader, PieceSet};
 use adopt::Adopting;
 use open_journal::OpenJournal;
@@ -184,23 +185,57 @@ impl Part {
     }
 
     /// Makes the download durable under its final name (BT-3.5-6). What is there already stays as it is, and so does the
-    /// part then.
+    /// part then. `is_good` says whether a piece has these bytes: it is asked where the file system doesn't tell whether what
+    /// has got the name is what was written.
     ///
     /// # Errors
-    /// Something of this name is there, or the disk fails or has failed before.
-    pub fn finish(&self) -> Result<(), FolderError> {
+    /// Something of this name is there, somebody else has replaced the part, or the disk fails or has failed before.
+    pub fn finish(&self, is_good: &dyn Fn(u32, &[u8]) -> bool) -> Result<(), FolderError> {
         if let Store::File(part) = &self.store {
             part.set_len(self.layout.bytes())?;
-            part.set_permissions(Permissions::from_mode(self.folder.file_mode()))?;
+            // Where the file system keeps no modes, it has its own.
+            let _ = part.set_permissions(Permissions::from_mode(self.folder.file_mode()));
         }
         self.make_durable(|| match &self.store {
             Store::File(part) => part.sync_all(),
             Store::Tree(tree) => tree.finish(self.folder.file_mode()),
         })?;
-        self.folder.rename_without_replacing(&self.names.part, self.name.as_str())?;
+        let open = match &self.store {
+            Store::File(part) => part,
+            Store::Tree(tree) => tree.handle(),
+        };
+        let (name, is_right) = (self.name.as_str(), || self.is_under_final_name(is_good).unwrap_or(false));
+        self.folder.give_name(open, &self.names.part, name, &is_right)?;
         // The journal has done its work: one that stays claims pieces of a part that isn't there.
         let _ = self.folder.dir().remove_file(&self.names.journal);
         Ok(self.folder.sync()?)
+    }
+
+    /// Whether all pieces are right in what has the final name.
+    fn is_under_final_name(&self, is_good: &dyn Fn(u32, &[u8]) -> bool) -> io::Result<bool> {
+        let name = self.name.as_str();
+        let there = match &self.store {
+            Store::File(_) => Store::File(open_to_read(self.folder.dir(), name).map_err(io::Error::other)?),
+            Store::Tree(tree) => Store::Tree(tree.reopen(&self.folder, name)?),
+        };
+        let mut buffer = vec![0; PIECE_BYTES];
+        for piece in 0..self.layout.pieces() {
+            let Piece { file, offset, bytes } = self.layout.piece(piece);
+            let bytes = &mut buffer[..bytes as usize];
+            match &there {
+                Store::File(file) => file.read_exact_at(bytes, offset)?,
+                Store::Tree(tree) => {
+                    tree.open_to_read(file).map_err(io::Error::other)?.read_exact_at(bytes, offset)?;
+                }
+            }
+            if !is_good(piece, bytes) {
+                return Ok(false);
+            }
+        }
+        Ok(match &there {
+            Store::File(file) => file.metadata()?.len() == self.layout.bytes(),
+            Store::Tree(_) => true,
+        })
     }
 
     /// Once this has failed, it fails for ever, and so does what comes after: what the disk has lost stays lost.

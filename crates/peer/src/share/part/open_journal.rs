@@ -28,6 +28,9 @@ pub(super) struct OpenJournal {
 /// Most bytes of a journal that are read.
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 
+/// How often a journal may go away between being opened and being locked.
+const LOOKS_MAX: u32 = 100;
+
 impl OpenJournal {
     /// Opens and locks a journal. One that belongs to something else, can't be read, or has lost its part, begins anew.
     pub(super) fn open(
@@ -108,7 +111,7 @@ pub(super) fn write_anew(file: &mut File, bytes: &[u8]) -> io::Result<()> {
 pub(super) fn lock(folder: &Folder, journal_name: &str, make: bool) -> Result<Option<File>, FolderError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(make).follow(FollowSymlinks::No).mode(0o600);
-    loop {
+    for _ in 0..LOOKS_MAX {
         let file = match folder.dir().open_with(journal_name, &options) {
             Ok(file) => file.into_std(),
             Err(error) if error.kind() == io::ErrorKind::NotFound && !make => return Ok(None),
@@ -129,4 +132,6 @@ pub(super) fn lock(folder: &Folder, journal_name: &str, make: bool) -> Result<Op
             return Ok(Some(file));
         }
     }
+    // It goes and comes again and again, or the file system doesn't tell which file is which.
+    Err(FolderError::UnderWay)
 }

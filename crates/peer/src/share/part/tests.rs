@@ -76,13 +76,13 @@ fn a_download_with_a_failed_sync_gets_no_name() {
     lose_the_disk(&mut part);
     part.store = Store::File(good);
     assert!(part.sync().is_err());
-    assert!(part.finish().is_err());
+    assert!(part.finish(&|_, _| false).is_err());
     assert!(!download.place.path().join("file").exists());
     drop(part);
     let (part, claimed) = download.open();
     assert!(claimed.is_empty());
     (0..4).for_each(|piece| write(&part, piece));
-    part.finish().unwrap();
+    part.finish(&|_, _| false).unwrap();
     assert!(download.place.path().join("file").exists());
 }
 

@@ -13,7 +13,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsE
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::share::folder::{Folder, FolderError, open_to_read};
+use crate::share::folder::{Folder, FolderError, open_to_read, unless_unable};
 
 /// A hidden folder of our own, in which the tree grows. Nobody but its user can look into it before it is complete.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl Tree {
     /// Makes all that was written durable, in one go for however many files.
     pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        rustix::fs::syncfs(&self.sync)?;
+        unless_unable(rustix::fs::syncfs(&self.sync).map_err(io::Error::from))?;
         #[cfg(not(target_os = "linux"))]
         rustix::fs::sync();
         Ok(())
@@ -92,8 +92,24 @@ impl Tree {
     pub(super) fn finish(&self, file_mode: u32) -> io::Result<()> {
         // Who may read a file may look into its folder.
         let mode = 0o700 | file_mode | (file_mode & 0o444) >> 2;
-        self.sync.set_permissions(Permissions::from_mode(mode))?;
+        // Where the file system keeps no modes, it has its own.
+        let _ = self.sync.set_permissions(Permissions::from_mode(mode));
         self.sync()
+    }
+
+    /// The folder itself.
+    pub(super) fn handle(&self) -> &File {
+        &self.sync
+    }
+
+    /// The tree that stands under this name now, if it has as many entries as this one.
+    pub(super) fn reopen(&self, folder: &Folder, name: &str) -> io::Result<Self> {
+        let dir = folder.dir().open_dir_nofollow(name)?;
+        if entries(&dir)? != self.manifest.entries().count() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let sync = self.sync.try_clone()?;
+        Ok(Self { dir, sync, manifest: Arc::clone(&self.manifest), open: Mutex::default() })
     }
 
     fn file(&self, file: u32) -> ManifestFile<'_> {
@@ -145,6 +161,19 @@ impl Tree {
         open.parent = Some((parent.to_owned(), dir));
         Ok(file?.into_std())
     }
+}
+
+/// How many entries there are in a folder, at whatever depth.
+fn entries(dir: &Dir) -> io::Result<usize> {
+    let mut count = 0;
+    for entry in dir.entries()? {
+        let entry = entry?;
+        count += 1;
+        if entry.file_type()?.is_dir() {
+            count += entries(&dir.open_dir_nofollow(entry.file_name())?)?;
+        }
+    }
+    Ok(count)
 }
 
 /// Refuses a tree that a file system without upper and lower case can't hold, if this is one.
