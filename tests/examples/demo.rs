@@ -109,39 +109,57 @@ fn share_sealed(
         };
         let mut first = Process::new(get().stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         let part = wait_for("a part grows", COMMAND_WAIT, || grown_part(&folder, what));
-        first.kill();
-        step("fetch", &format!("{what}: killed {part}"), None);
-        let (again, took) = timed(|| run(get(), ""));
-        let told = String::from_utf8_lossy(&again.stderr).into_owned();
-        if !again.status.success() && !folder.join(what).exists() {
-            return Err(told.into());
+        if let Grown::Part(part) = part {
+            first.kill();
+            step("fetch", &format!("{what}: killed {part}"), None);
+            let (again, took) = timed(|| run(get(), ""));
+            let told = String::from_utf8_lossy(&again.stderr).into_owned();
+            if !again.status.success() {
+                return Err(told.into());
+            }
+            told.lines().for_each(|line| step("fetch again", line, None));
+            step("fetch again", "done", Some(took));
+        } else {
+            first.wait();
+            step("fetch", &format!("{what}: complete; it is too small to be killed in the middle"), None);
         }
-        told.lines().for_each(|line| step("fetch again", line, None));
-        step("fetch again", "done", Some(took));
         if !same(&sources[0].path(what), &folder.join(what))? {
             return Err("the bytes differ".into());
         }
         step("compare", "equal", None);
     }
-    let mib = size as f64 / f64::from(1 << 20);
-    step("size", &format!("{mib:.1} MiB, and {FILES} small files"), None);
+    step("size", &format!("{}, and {FILES} small files", shown_size(size)), None);
     leave(sources)
 }
 
-/// How far a download has come, once it has begun or is over.
-fn grown_part(folder: &Path, what: &str) -> Option<String> {
+/// How far a download has come.
+enum Grown {
+    Complete,
+    Part(String),
+}
+
+/// A size as people read it.
+fn shown_size(bytes: u64) -> String {
+    match bytes {
+        0..0x10_0000 => format!("{bytes} bytes"),
+        _ => format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20)),
+    }
+}
+
+/// How far a download has come, once it is far enough to be killed, or is over.
+fn grown_part(folder: &Path, what: &str) -> Option<Grown> {
     if folder.join(what).exists() {
-        return Some("too late: it was complete already".to_owned());
+        return Some(Grown::Complete);
     }
     let entries = fs::read_dir(folder).ok()?.filter_map(Result::ok);
     let part =
         entries.map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "part"))?;
     if part.is_dir() {
         let files = files_below(&part).ok()?.len();
-        return (files > FILES / 4).then(|| format!("with {files} files"));
+        return (files > FILES / 4).then(|| Grown::Part(format!("with {files} files")));
     }
     let mib = fs::metadata(part).ok()?.len() >> 20;
-    (mib > 16).then(|| format!("within its first {mib} MiB"))
+    (mib > 16).then(|| Grown::Part(format!("within its first {mib} MiB")))
 }
 
 /// Alice publishes the file in the original's format, Bob finds and fetches it, and the bytes are compared.
@@ -166,9 +184,7 @@ fn share_legacy(
     if fetched.0 != ["File downloaded successfully."] {
         return Err(format!("the download failed: {:?}", bob.stderr()).into());
     }
-    let mib = size as f64 / f64::from(1 << 20);
-    let rate = mib / fetched.1.as_secs_f64();
-    step("fetch", &format!("{mib:.1} MiB, {rate:.0} MiB/s"), Some(fetched.1));
+    step("fetch", &shown_size(size), Some(fetched.1));
     if !same_bytes(&alice.path(name), &bob.path(name))? {
         return Err("the bytes differ".into());
     }

@@ -16,4 +16,4 @@ pub use error::SecretError;
 pub use file::{create, open, read, replace};
 pub use folder::{check_folder, create_folder};
 pub use key::{KEY_BYTES, read_or_create_key};
-pub use password::{PASSWORD_LINE_BYTES_MAX, PasswordError, PasswordSource, password};
+pub use password::{PASSWORD_LINE_BYTES_MAX, PasswordError, PasswordSource, password, unseen};

@@ -1,10 +1,11 @@
 //! Passwords from the user: from the terminal, from standard input, or from a file.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
 use crate::{SecretError, read};
@@ -83,8 +84,44 @@ fn ask(prompt: &str, twice: bool) -> Result<Zeroizing<String>, PasswordError> {
     Ok(password)
 }
 
+/// Asks at the terminal for a line that isn't shown while it is typed.
+///
+/// # Errors
+/// There is no terminal, or no line. [`io::ErrorKind::Interrupted`]: ctrl-C was typed.
+pub fn unseen(prompt: &str) -> io::Result<Zeroizing<String>> {
+    let mut terminal = File::options().read(true).write(true).open("/dev/tty")?;
+    // Before the question: whoever sees it, and types at once, isn't seen.
+    let _quiet = Quiet::begin(&terminal)?;
+    terminal.write_all(prompt.as_bytes())?;
+    terminal.flush()?;
+    rpassword::read_password().map(Zeroizing::new)
+}
+
+/// A terminal that doesn't show what is typed, until this goes.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    fn begin(terminal: &File) -> io::Result<Self> {
+        let (terminal, before) = (terminal.try_clone()?, tcgetattr(terminal)?);
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(&terminal, OptionalActions::Now, &quiet)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // The terminal may have gone; then nobody misses its settings.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
 fn ask_once(prompt: &str) -> Result<Zeroizing<String>, PasswordError> {
-    let typed = rpassword::prompt_password(prompt).map(Zeroizing::new).map_err(PasswordError::NotEntered)?;
+    let typed = unseen(prompt).map_err(PasswordError::NotEntered)?;
     match typed.len() {
         0 => Err(PasswordError::Empty),
         length if length > PASSWORD_LINE_BYTES_MAX => Err(PasswordError::TooLong),

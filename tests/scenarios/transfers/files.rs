@@ -81,8 +81,10 @@ fn two_contents_under_one_name_are_listed_and_nothing_is_fetched() {
     let ended = bob.get("notes.txt");
     assert_failed(&bob, &ended, 2);
     assert_eq!(bob.names(), Vec::<String>::new());
-    for bytes in [&hers, &his] {
-        assert!(ended.told().contains(&root_of(bytes)[..12]), "{}", ended.told());
+    for (bytes, member) in [(&hers, "alice"), (&his, "carol")] {
+        let told = ended.told();
+        let line = told.lines().find(|line| line.contains(&root_of(bytes)[..12])).expect(&told);
+        assert!(line.contains(&format!("1 source ({member})")), "{line}");
     }
     assert_fetched(&bob, &bob.get("notes.txt@alice"), "notes.txt", &hers);
     fs::remove_file(bob.path("notes.txt")).unwrap();
@@ -99,11 +101,55 @@ fn two_contents_under_one_name_are_listed_and_nothing_is_fetched() {
             (Some(3), &["File not found".to_owned()][..]),
             "{nothing}"
         );
+        assert!(ended.told().contains("nobody shares anything of this name"), "{nothing}: {}", ended.told());
     }
     for nonsense in ["../notes.txt", "", "a/b"] {
         assert_failed(&bob, &bob.get(nonsense), 2);
     }
     assert_eq!(bob.names(), Vec::<String>::new());
+}
+
+/// A member's name may have the sign in it that stands before it.
+#[test]
+fn a_member_with_an_at_sign_in_the_name_is_asked_for_by_it() {
+    let server = Server::start(&programs());
+    server.add_member("eve@example.org");
+    let mut eve = peer(&server, ("eve@example.org", "eve@example.org"), &[]);
+    eve.share("a@b.txt", b"hers");
+    let bob = taker(&server, BOB);
+    assert_fetched(&bob, &bob.get("a@b.txt@eve@example.org"), "a@b.txt", b"hers");
+}
+
+/// Both have exit code 3, and the words say which it is.
+#[test]
+fn what_nobody_online_has_is_told_from_what_nobody_shares() {
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, &[]);
+    alice.share("notes.txt", b"notes");
+    alice.type_line("xit");
+    assert!(alice.wait().status.success());
+    let ended = taker(&server, BOB).get("notes.txt");
+    assert_eq!((ended.code(), &ended.stdout[..]), (Some(3), &["File owner is not active".to_owned()][..]));
+    assert!(ended.told().contains("nobody who has it is online now"), "{}", ended.told());
+}
+
+/// What was shared in an earlier session is counted, as far as anybody wants to know.
+#[test]
+fn how_much_an_earlier_session_has_left_is_told() {
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, &[]);
+    for number in 0..200 {
+        alice.write(&number.to_string(), b"x");
+    }
+    assert_eq!(alice.ask("pub *"), ["Published 200 files."]);
+    alice.kill();
+    let bob = taker(&server, BOB);
+    wait_until("alice's session is over", || bob.get("7").code() == Some(3));
+    let mut alice = alice.kill_and_restart(&programs(), &[]);
+    // Said before the first command is done.
+    alice.ask("status");
+    let told = alice.stderr().join("\n");
+    assert!(told.contains("200 files of yours published earlier"), "{told}");
 }
 
 /// BT-2.7-5: each condition, and all of them together.

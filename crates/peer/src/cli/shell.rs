@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use bittrickle_wire::legacy::sentence;
-use bittrickle_wire::limits::PAGE_ENTRIES_MAX;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -16,6 +15,9 @@ use crate::shell::{Input, Output, Shell, ShellEnd};
 
 /// Exit code when the server doesn't take this device, or not any more.
 const NOT_LET_IN: u8 = 4;
+
+/// Pages of publications that are looked through for some of an earlier session.
+const LEFT_OVER_PAGES_MAX: usize = 100;
 
 /// Runs until it ends by itself or by a signal, and closes everything either way. Returns the exit code.
 pub(super) async fn run(arguments: &Arguments, file_mode: u32) -> Result<u8, PeerError> {
@@ -71,14 +73,14 @@ async fn log_in_and_run(
 
 /// Publications outlive sessions, but what is served is what was published in this one.
 async fn tell_left_overs(output: Output, shell: &Shell) {
-    // One page is enough to say so: a member may have published a great many.
-    let Ok(listing) = shell.index.files(1).await else { return };
+    // Some pages are enough to say so: a member may have published a great many.
+    let Ok(listing) = shell.index.files(LEFT_OVER_PAGES_MAX).await else { return };
     let left = listing.entries.iter().filter(|file| file.sources == Some(0)).count();
     if left > 0 {
         let files = match left {
-            1 => "1 file".to_owned(),
-            _ if left == PAGE_ENTRIES_MAX => format!("{left} files or more"),
-            _ => format!("{left} files"),
+            1 if listing.is_complete => "1 file".to_owned(),
+            _ if listing.is_complete => format!("{left} files"),
+            _ => format!("{left} files or more"),
         };
         output.complain(&format!(
             "{files} of yours published earlier can't be fetched from here until you `pub` them again; `lpf` lists them"

@@ -8,6 +8,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::sync::mpsc as blocking;
 
+use bittrickle_secret::unseen;
 use bittrickle_wire::escaped;
 use rustix::process::getpgrp;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
@@ -150,7 +151,7 @@ fn serve(
 
 fn from_terminal(editor: &mut DefaultEditor, ask: Ask) -> Result<String, InputEnd> {
     let line = match ask {
-        Ask::Secret(question) => return rpassword::prompt_password(question).map_err(secret_end),
+        Ask::Secret(question) => return secret(question),
         Ask::Answer(question) => editor.readline(question),
         Ask::Command => editor.readline(PROMPT).inspect(|line| {
             // The history is a convenience: a line that isn't remembered is no error.
@@ -163,6 +164,10 @@ fn from_terminal(editor: &mut DefaultEditor, ask: Ask) -> Result<String, InputEn
         ReadlineError::Io(error) => InputEnd::BadLine(error),
         other => InputEnd::BadLine(io::Error::other(other)),
     })
+}
+
+fn secret(question: &str) -> Result<String, InputEnd> {
+    unseen(question).map(|line| line.to_string()).map_err(secret_end)
 }
 
 fn secret_end(error: io::Error) -> InputEnd {
@@ -180,7 +185,7 @@ fn from_pipe(ask: Ask) -> Result<String, InputEnd> {
         && io::stdin().is_terminal()
     {
         // Only the output is piped: what is typed is still seen by whoever looks on.
-        return rpassword::prompt_password(question).map_err(secret_end);
+        return secret(question);
     }
     if let Ask::Answer(question) | Ask::Secret(question) = ask {
         eprint!("{question}");

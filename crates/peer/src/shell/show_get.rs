@@ -102,14 +102,21 @@ impl<'a> ShowGet<'a> {
     /// Nobody reads stdout any more.
     pub fn failed(&self, error: &GetError) -> io::Result<()> {
         match error {
-            GetError::NotFound => self.output.say(sentence::FILE_NOT_FOUND),
-            GetError::NobodyOnline => self.output.say(sentence::OWNER_NOT_ACTIVE),
+            // Said as the original says it, and in words that tell the two apart.
+            GetError::NotFound => {
+                self.complain("nobody shares anything of this name");
+                self.output.say(sentence::FILE_NOT_FOUND)
+            }
+            GetError::NobodyOnline => {
+                self.complain("it is shared, but nobody who has it is online now");
+                self.output.say(sentence::OWNER_NOT_ACTIVE)
+            }
             GetError::Index(IndexError::Legacy(LegacyCallError::Failed(message))) => {
                 self.output.say(&escaped(message).to_string())
             }
             GetError::Several(hits) => {
                 self.complain("several contents are shared under this name; say which:");
-                hits.iter().for_each(|hit| self.output.complain(&choice(hit)));
+                hits.iter().for_each(|(hit, members)| self.output.complain(&choice(hit, members)));
                 self.output.complain("get NAME@MEMBER, or get the first digits of the hash");
                 Ok(())
             }
@@ -174,9 +181,15 @@ fn sources(count: usize) -> String {
     if count == 1 { "1 source".to_owned() } else { format!("{count} sources") }
 }
 
-/// One of several contents of a name.
-fn choice(hit: &Hit) -> String {
+/// One of several contents of a name, and who has it.
+fn choice(hit: &Hit, members: &[String]) -> String {
+    const MEMBERS_MAX: usize = 5;
+    let mut whose = members.iter().take(MEMBERS_MAX).cloned().collect::<Vec<_>>().join(", ");
+    if members.len() > MEMBERS_MAX {
+        whose.push_str(", ...");
+    }
+    let whose = if whose.is_empty() { "nobody online".to_owned() } else { whose };
     let bytes = hit.content.file_bytes.map_or_else(|| "?".to_owned(), |bytes| size(FileBytes::bytes(bytes)));
     let from = sources(usize::try_from(hit.sources).unwrap_or(usize::MAX));
-    format!("  {}  {bytes:>10}  {from}  {}", root_digits(&hit.content), hit.name.as_str())
+    format!("  {}  {bytes:>10}  {from} ({whose})  {}", root_digits(&hit.content), hit.name.as_str())
 }

@@ -85,9 +85,9 @@ pub enum GetError {
     /// Nobody who has it is online.
     #[error("nobody who has it is online")]
     NobodyOnline,
-    /// Several contents have this name, or a root that begins so.
+    /// Several contents have this name, or a root that begins so: each with members who have it and are online.
     #[error("several contents are shared under this name")]
-    Several(Vec<Hit>),
+    Several(Vec<(Hit, Vec<String>)>),
     /// It can't be what something is called.
     #[error("this can't be the name of anything that is shared")]
     NoName,

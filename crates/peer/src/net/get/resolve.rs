@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use bittrickle_wire::messages::{Filter, Hit};
-use bittrickle_wire::{Content, FileName, Query, Root};
+use bittrickle_wire::{Content, FileName, Query, Root, Target};
 use tokio::time::sleep;
 
 use super::{GetError, Happening};
 use crate::net::fetch::FetchError;
 use crate::net::framed::FramedIndex;
-use crate::net::index::{IndexError, search};
+use crate::net::index::{IndexError, locate, search};
 use crate::transfer::{Candidate, Choice, Wanted, choose, wanted};
 
 /// Pages of hits that one name may have.
 const PAGES_MAX: usize = 8;
+
+/// Most contents of one name whose members are asked for.
+const LOCATED_MAX: usize = 8;
 
 /// How often the index is asked whether a content has been hashed.
 const HASHED_EVERY: Duration = Duration::from_millis(500);
@@ -41,13 +44,27 @@ pub(super) async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Fil
             Choice::None => {}
             Choice::One(index) => return Ok((hits[index].clone(), filter)),
             Choice::Several(several) => {
-                return Err(GetError::Several(
-                    several.into_iter().map(|index| hits[index].clone()).collect(),
-                ));
+                let hits = several.into_iter().map(|choice| hits[choice].clone());
+                return Err(GetError::Several(with_members(index, hits).await));
             }
         }
     }
     Err(GetError::NotFound)
+}
+
+/// Who has which of several contents, as far as they are online. If the index doesn't say, that is missing.
+async fn with_members(index: &FramedIndex, hits: impl Iterator<Item = Hit>) -> Vec<(Hit, Vec<String>)> {
+    let mut choices = Vec::new();
+    for hit in hits {
+        let target = hit.content.root.map_or_else(|| Target::Name(hit.name.clone()), Target::Root);
+        let is_asked = hit.sources > 0 && choices.len() < LOCATED_MAX;
+        let sources = if is_asked { locate(index, &target).await.unwrap_or_default() } else { Vec::new() };
+        let mut members: Vec<String> = sources.into_iter().filter_map(|source| source.member).collect();
+        // They come by member, one for each device.
+        members.dedup();
+        choices.push((hit, members));
+    }
+    choices
 }
 
 fn question(wanted: &Wanted) -> (&str, Filter) {
