@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import shutil
@@ -13,14 +12,14 @@ from collections.abc import Callable, Iterator, Sequence
 import codec
 from content import (MOST_MANIFEST_BYTES, PIECE_BYTES, VALUE_BYTES, Layout, NoManifest, NotRight, file_layout,
                      manifest_layout)
+from noise import NotAuthentic
 from part import Part, check_is_free
 from primitives import blake3
 from shares import HAVE_PIECES, MOST_VALUES, Share
-from transfer import MANIFEST, OUTLINE, PIECES, Connection
+from transfer import ATTEMPTS, MANIFEST, OUTLINE, PIECES, Connection
 from values import ProtocolError, Refusal
 
 PIECES_AT_ONCE = 16  # in one Fetch; a choice of this client
-MOST_CONNECTIONS_TO_ONE_ADDRESS = 3  # BT-3.5-5
 PAUSE_SECONDS = 1.0  # before the index is asked for sources again
 
 
@@ -177,22 +176,23 @@ class Download(Share):
     def run(self, device_secret: bytes, encoding: str) -> None:
         """From the sources there are, until all pieces are here; or the last thing that went wrong is raised."""
         passed_over: set[str] = set()  # devices
-        connections: collections.Counter[str] = collections.Counter()  # by address; that brought nothing
         problem: Exception = Ended("nobody who is online offers this")
         while True:
             sources = [source for source in self.locate()
                        if source["access"] and source["access"]["device"] not in passed_over
-                       and connections[source["address"]] < MOST_CONNECTIONS_TO_ONE_ADDRESS]
+                       and ATTEMPTS.may_begin(source["address"])]
             if not sources:
                 raise problem
             for source in sources:
                 verified_before = len(self.verified)
+                ATTEMPTS.begin(source["address"])
                 try:
                     with Connection(source, self.target(), device_secret, encoding) as connection:
                         try:
                             self.take(connection)
                         except ProtocolError as error:
-                            if not isinstance(error, Ended):
+                            # What isn't authentic, or is cut, was changed on the way.
+                            if not isinstance(error, (Ended, NotAuthentic, codec.FramingLost)):
                                 passed_over.add(connection.device)  # it has lied
                             raise
                 except Ended:
@@ -202,8 +202,8 @@ class Download(Share):
                     if isinstance(error, Refusal) and error.code not in (codec.BUSY, codec.NOT_HERE):
                         passed_over.add(source["access"]["device"])
                     print(f"{self.target()}: {source['address']}: {error}", file=sys.stderr)
-                if len(self.verified) == verified_before:
-                    connections[source["address"]] += 1
+                if len(self.verified) > verified_before:
+                    ATTEMPTS.proved(source["address"])
                 if self.is_prepared and not self.missing():
                     with own_disk():
                         self.part.finish(self.layout)

@@ -81,7 +81,7 @@ class FileServer:
         self.port = self.listener.getsockname()[1]
         self.lock = threading.Lock()  # for the next three
         self.connections = 0
-        self.waiting: collections.Counter[str] = collections.Counter()  # by network
+        self.waiting: dict[socket.socket, str] = {}  # their networks, the oldest first
         self.takers: collections.Counter[bytes] = collections.Counter()  # by device
         self.uploads = UploadSlots()
         threading.Thread(target=self.accept, daemon=True).start()
@@ -92,25 +92,34 @@ class FileServer:
                 connection, address = self.listener.accept()
             except ConnectionError:  # one caller who hung up is no reason to stop
                 continue
-            network = network_of(address[0])
-            if self.admit(network):
-                threading.Thread(target=self.serve, args=(connection, address[0], network), daemon=True).start()
+            if self.admit(connection, network_of(address[0])):
+                threading.Thread(target=self.serve, args=(connection, address[0]), daemon=True).start()
             else:
                 connection.close()
 
-    def admit(self, network: str) -> bool:
+    def admit(self, connection: socket.socket, network: str) -> bool:
+        """The oldest stranger makes room for the next one (BT-5.4-3)."""
         with self.lock:
-            if (self.connections >= MOST_CONNECTIONS or sum(self.waiting.values()) >= MOST_WAITING
-                    or self.waiting[network] >= MOST_WAITING_OF_ONE_ADDRESS):
+            counts = collections.Counter(self.waiting.values())
+            if counts[network] >= MOST_WAITING_OF_ONE_ADDRESS:
+                self.send_away(network)
+            elif len(self.waiting) >= MOST_WAITING:
+                self.send_away(max(self.waiting.values(), key=lambda waiting: counts[waiting]))
+            if self.connections >= MOST_CONNECTIONS:
                 return False
             self.connections += 1
-            self.waiting[network] += 1
+            self.waiting[connection] = network
             return True
 
-    def stop_waiting(self, network: str) -> None:
+    def send_away(self, network: str) -> None:
+        oldest = next(connection for connection, waiting in self.waiting.items() if waiting == network)
+        del self.waiting[oldest]
+        with contextlib.suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)  # its thread closes it
+
+    def stop_waiting(self, connection: socket.socket) -> None:
         with self.lock:
-            self.waiting[network] -= 1
-            self.waiting += collections.Counter()  # forgets networks with none
+            self.waiting.pop(connection, None)
 
     def admit_taker(self, device: bytes) -> bool:
         with self.lock:
@@ -126,10 +135,10 @@ class FileServer:
                 self.takers[taker.device] -= 1
                 self.takers += collections.Counter()
 
-    def serve(self, connection: socket.socket, host: str, network: str) -> None:
+    def serve(self, connection: socket.socket, host: str) -> None:
         taker = None
         with connection, contextlib.ExitStack() as place:
-            place.callback(self.stop_waiting, network)
+            place.callback(self.stop_waiting, connection)
             stream = Stream(connection)
             stream.expect_within(FIRST_SECONDS)
             try:
@@ -185,7 +194,7 @@ class FileServer:
                 request = codec.decode_frame(header, payload)
                 if request.kind not in REQUESTS:
                     raise codec.Malformed(f"a {request.kind} has no place here", codec.UNEXPECTED_KIND)
-                if request.kind != "Renew" and time.monotonic() >= taker.until:
+                if request.kind != "Renew" and not self.gate.is_good_still(taker.until):
                     refuse(sealed, header, codec.NO_TICKET, "the ticket has ended")
                     return sealed.stream.finish()  # BT-6.6-6
                 self.answer(sealed, taker, request)

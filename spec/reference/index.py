@@ -19,7 +19,7 @@ from values import ProtocolError, Refusal
 
 SENDINGS = 5  # BT-2.2-2, as is the next
 FIRST_WAIT_SECONDS = 0.5
-TOO_FAST_WAIT_SECONDS, MOST_TOO_FAST = 0.2, 300  # BT-2.2-7
+TOO_FAST_WAIT_SECONDS, MOST_TOO_FAST_WAIT_SECONDS, MOST_TOO_FAST = 0.01, 0.2, 300  # BT-2.2-7
 SILENCE_SECONDS = 7.0  # BT-6.5-6, as is the next; the index then says what it wants
 MOST_AGE_SECONDS = 3_600.0
 RESET_PAUSE_SECONDS = 1.0  # BT-6.5-5
@@ -175,12 +175,13 @@ class Index:
             self.pending[request_id] = (wanted, answers)
         try:
             frame = codec.encode_frame(kind, self.encoding, request_id, fields)
-            for _ in range(1 + MOST_TOO_FAST):
+            for times in range(1 + MOST_TOO_FAST):
                 answer = self.send_until_answered(kind, frame, answers, give_up)
                 too_fast = answer.kind == "Refused" and answer.value["code"] == codec.TOO_FAST
                 if not too_fast or kind in ("Heartbeat", "Enrol"):
                     break
-                time.sleep(about(TOO_FAST_WAIT_SECONDS))  # BT-2.2-7
+                wait = TOO_FAST_WAIT_SECONDS * 2 ** min(times, 10)
+                time.sleep(about(min(wait, MOST_TOO_FAST_WAIT_SECONDS)))  # BT-2.2-7
         finally:
             with self.lock:
                 del self.pending[request_id]

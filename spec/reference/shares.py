@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import unicodedata
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
@@ -113,14 +114,15 @@ class Published(Share):
     def entries(self, folder: str, path: tuple[str, ...]) -> Iterator[tuple[Entry, HashedFile | None]]:
         """What goes into the manifest, and what is told to the user instead (BT-3.6-5)."""
         for found in os.scandir(folder):
-            inner = (*path, found.name)
+            name = unicodedata.normalize("NFC", found.name)  # BT-2.1-13; of two spellings this client takes either
+            inner = (*path, name)
             try:
-                ENTRY_NAME.check(found.name)
+                ENTRY_NAME.check(name)
                 if found.is_dir(follow_symlinks=False):
                     yield (FOLDER, inner, 0, None), None
                     yield from self.entries(found.path, inner)
                 elif found.is_file(follow_symlinks=False):
-                    hashed = hash_file(found.path)
+                    hashed = hash_file(found.path)  # by its path on disk, however that is spelled
                     kind = EXECUTABLE_FILE if hashed.is_executable else FILE
                     yield (kind, inner, hashed.file_bytes, hashed.root), hashed
                 else:

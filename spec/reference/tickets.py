@@ -15,6 +15,7 @@ MOST_MILLISECONDS = 300_000  # BT-6.7-2
 MOST_USED = 65_536  # BT-6.7-5
 OLD_KEY_SECONDS = 300.0  # BT-6.7-6
 MOST_KEYS = 16
+SILENCE_SECONDS, GRACE_SECONDS = 7.0, 30.0  # BT-3.2-7
 
 
 def ticket_key(device_cipher: Cipher, server_cipher: Cipher) -> bytes:
@@ -36,6 +37,7 @@ class TicketGate:
         self.keys: list[tuple[bytes, float | None]] = []  # newest first, and when each was replaced
         self.used: set[bytes] = set()
         self.clock_ms, self.clock_was_told_at = 0, time.monotonic()
+        self.silence = (0.0, 0.0)  # the last one that is over: from when, until when
 
     def add_key(self, key: bytes) -> None:
         """That of a new sealed session; the one before it stays for a while (BT-6.7-6)."""
@@ -46,7 +48,20 @@ class TicketGate:
 
     def set_clock(self, clock_ms: int) -> None:
         with self.lock:
-            self.clock_ms, self.clock_was_told_at = clock_ms, time.monotonic()
+            now = time.monotonic()
+            if now - self.clock_was_told_at >= SILENCE_SECONDS:
+                self.silence = (self.clock_was_told_at, now)
+            self.clock_ms, self.clock_was_told_at = clock_ms, now
+
+    def is_good_still(self, until: float) -> bool:
+        """Whether who was let in until then may still ask: in a silence of the index nobody gets a ticket (BT-3.2-7)."""
+        with self.lock:
+            now = time.monotonic()
+            if now < until:
+                return True
+            if now - self.clock_was_told_at >= SILENCE_SECONDS:
+                return until >= self.clock_was_told_at
+            return until >= self.silence[0] and now < self.silence[1] + GRACE_SECONDS
 
     def now_ms(self) -> int:
         """The index's clock (BT-6.7-4)."""

@@ -107,6 +107,31 @@ class Connection:
             del received[:wanted]
 
 
+class Attempts:
+    """Connections that were made, of all downloads together, and have brought nothing (BT-3.5-5)."""
+
+    MOST_OF_ADDRESS, MOST_PORTS, PERIOD_SECONDS = 3, 16, 600.0
+
+    def __init__(self) -> None:
+        self.made: dict[str, list[float]] = {}  # by address
+
+    def may_begin(self, address: str) -> bool:
+        now = time.monotonic()
+        self.made = {at: made for at, made in self.made.items() if now - made[0] < self.PERIOD_SECONDS}
+        host = address.rsplit(":", 1)[0]
+        others = [at for at in self.made if at != address and at.rsplit(":", 1)[0] == host]
+        return len(others) < self.MOST_PORTS and len(self.made.get(address, ())) < self.MOST_OF_ADDRESS
+
+    def begin(self, address: str) -> None:
+        self.made.setdefault(address, []).append(time.monotonic())
+
+    def proved(self, address: str) -> None:
+        self.made.pop(address, None)
+
+
+ATTEMPTS = Attempts()
+
+
 def connect(source: dict) -> tuple[socket.socket, Stream]:
     host, port = split_address(source["address"])
     if source["access"] is None and not host.is_loopback:

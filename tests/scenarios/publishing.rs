@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use bittrickle_tests::content::random_bytes;
 use bittrickle_tests::get::Taker;
 use bittrickle_tests::peer::Peer;
 use bittrickle_tests::server::Server;
@@ -41,15 +42,21 @@ fn a_publication_that_fails_changes_nothing() {
 #[test]
 fn what_is_hashed_while_the_server_is_away_is_published_when_it_is_back() {
     let mut server = Server::start(&programs());
-    let mut alice = alice(&server);
-    alice.share("log.txt", b"one");
+    let mut alice = Peer::start(&programs(), &server, "alice", "wonderland", &["--limit-rate", "1M"]);
+    alice.share("log.bin", &random_bytes(6 << 20, 1));
     let bob = bob(&server);
-    alice.write("log.txt", b"one, two");
-    assert_ne!(bob.get("log.txt").code(), Some(0), "what is listed isn't there any more");
-    alice.wait_for_stderr("log.txt is hashed");
-    server.kill_and_restart();
-    wait_until("the new one is on offer", || bob.get("log.txt").code() == Some(0));
-    assert_eq!(fs::read(bob.path("log.txt")).unwrap(), b"one, two");
+    let get = bob.start("log.bin");
+    wait_until("the download has begun", || bob.part_bytes() > 0);
+    server.kill();
+    let new = random_bytes(2 << 20, 2);
+    alice.write("log.bin", &new);
+    alice.wait_for_stderr(
+        "log.bin: the server does not answer; its hash is published when the server answers",
+    );
+    drop(get);
+    server.restart();
+    wait_until("the new one is on offer", || bob.get("log.bin").code() == Some(0));
+    assert!(fs::read(bob.path("log.bin")).unwrap() == new);
 }
 
 /// BT-2.1-3, BT-3.6-5: everything that can be, and of the rest each with its reason, as far as anybody reads.

@@ -327,8 +327,9 @@ fn a_client_written_from_the_specification_believes_no_source() {
     let server = Server::start(&programs());
     let account = ("alice", "wonderland");
     let mut theirs = Reference::start_with(&server, account, "bincode", &["--renew-after", "0"]);
-    let liar = Source::log_in(&server, ("carol", "singer"));
     for (name, lie, told) in lies() {
+        // One at another address each time: none of them is connected to often (BT-3.5-5).
+        let liar = Source::log_in(&server, ("carol", "singer"));
         let long = bytes((1 << 20) + 1);
         let files = [("a", name.as_bytes()), ("long", &long)].map(|(path, bytes)| Entry::File(path, bytes));
         liar.share(name, &Content::folder(&files), lie);
@@ -338,7 +339,8 @@ fn a_client_written_from_the_specification_believes_no_source() {
             answer["sentence"].as_str().is_some_and(|sentence| sentence.contains(told)),
             "{name}: {answer}"
         );
-        assert_eq!(liar.connections(name), 1, "{name}");
+        // What is cut may have been cut on the way: it is tried again.
+        assert_eq!(liar.connections(name), if name == "no more" { 3 } else { 1 }, "{name}");
     }
     let left = names_in(theirs.folder.path());
     assert!(
@@ -346,6 +348,7 @@ fn a_client_written_from_the_specification_believes_no_source() {
         "of those with an outline: {left:?}"
     );
 
+    let liar = Source::log_in(&server, ("carol", "singer"));
     liar.share("both", &Content::file(b"the truth"), |request, answer| {
         if asks_for(request, Part::PIECES) { Act::Send(data(b"not truth")) } else { Act::Send(answer) }
     });

@@ -71,7 +71,26 @@ impl Sharing {
 
     /// A connection of a device of its own, with a good ticket for what this name stands for.
     fn enter(&self, name: &str) -> SealedStream {
-        self.enter_as(&secret_key(), name).expect("the ticket is good")
+        self.enter_for(&self.target(name))
+    }
+
+    /// The same for this target.
+    fn enter_for(&self, target: &str) -> SealedStream {
+        let device = secret_key();
+        let ticket = self.index.ticket("alice", &device.public(), target, LIFE_MS);
+        self.show_for(&device, &ticket, target).expect("the ticket is good")
+    }
+
+    /// Takers of 63 pieces of this, as many as there are slots, that have read the first bytes only. Each asks as soon as it
+    /// is let in: who doesn't within five seconds is closed.
+    fn take_all_slots(&self, target: &str) -> Vec<SealedStream> {
+        let taker = |_| {
+            let mut taker = self.enter_for(target);
+            taker.fetch(1, Encoding::Bincode, 0, 63).unwrap();
+            assert!(taker.receive().is_some(), "its upload has begun");
+            taker
+        };
+        (0..32).map(taker).collect()
     }
 
     /// A connection of this device with a good ticket, unless it is closed without a byte.

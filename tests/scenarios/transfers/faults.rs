@@ -99,7 +99,7 @@ fn a_file_system_that_keeps_no_modes_takes_downloads_all_the_same() {
         match mount(place.path(), folder.path()).output() {
             Ok(output) if output.status.success() => {}
             failed => {
-                let is_required = std::env::var_os("CI").is_some();
+                let is_required = std::env::var_os("CI").is_some_and(|ci| !ci.is_empty());
                 assert!(!is_required, "{what} can't be mounted: {failed:?}");
                 println!("{what} can't be mounted here, passed over: {failed:?}");
                 continue;

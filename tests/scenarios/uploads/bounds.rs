@@ -94,12 +94,9 @@ fn more_uploads_than_there_are_slots_are_told_to_come_back() {
     // Large enough that no socket buffer swallows it: each taker keeps its slot until it reads.
     std::fs::File::create(sharing.alice.path("big")).unwrap().set_len(63 << 20).unwrap();
     assert_eq!(sharing.alice.ask("pub big"), ["File published successfully"]);
-    let mut takers: Vec<SealedStream> = (0..32).map(|_| sharing.enter("big")).collect();
-    for taker in &mut takers {
-        taker.fetch(1, Encoding::Bincode, 0, 63).unwrap();
-        assert!(taker.receive().is_some(), "its upload has begun");
-    }
-    let mut late = sharing.enter("big");
+    let target = sharing.target("big");
+    let takers = sharing.take_all_slots(&target);
+    let mut late = sharing.enter_for(&target);
     late.fetch(1, Encoding::Bincode, 0, 1).unwrap();
     assert_eq!(refusal(late.receive()), RefusalCode::BUSY);
     drop(takers);

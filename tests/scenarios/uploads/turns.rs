@@ -2,7 +2,6 @@
 
 use std::fs::File;
 
-use bittrickle_tests::sealed_stream::SealedStream;
 use bittrickle_wire::messages::{Describe, RefusalCode};
 use bittrickle_wire::{Encoding, Frame, Message};
 
@@ -15,12 +14,9 @@ fn a_slot_that_becomes_free_goes_to_who_has_waited_longest() {
     // Large enough that no socket buffer swallows it: each taker keeps its slot until it reads.
     File::create(sharing.alice.path("big")).unwrap().set_len(63 << 20).unwrap();
     sharing.alice.publish("big");
-    let mut takers: Vec<SealedStream> = (0..32).map(|_| sharing.enter("big")).collect();
-    for taker in &mut takers {
-        taker.fetch(1, Encoding::Bincode, 0, 63).unwrap();
-        assert!(taker.receive().is_some(), "its upload has begun");
-    }
-    let (mut first, mut second) = (sharing.enter("big"), sharing.enter("big"));
+    let target = sharing.target("big");
+    let mut takers = sharing.take_all_slots(&target);
+    let (mut first, mut second) = (sharing.enter_for(&target), sharing.enter_for(&target));
     for late in [&mut first, &mut second] {
         let message = Message::Describe(Describe {});
         late.send(Frame { request_id: 1, encoding: Encoding::Bincode, message }).unwrap();

@@ -194,7 +194,7 @@ impl<C: Cipher> Responder<C> {
 
 /// Publications of the asker's own that a request names, one at least; a page of them is as good as so many (BT-5.3-3).
 fn own_publications(request: &Request) -> u32 {
-    const PAGE: u32 = 16;
+    const PAGE: u32 = 4;
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
     match request {
         Request::Publish(publish) => count(publish.files.len()),
