@@ -112,3 +112,21 @@ fn what_is_left_of_another_content_of_the_name_stays_as_long_as_that_is_listed()
     assert_fetched(&bob, &ended, "file.bin", &hers);
     assert!(ended.told().contains("MiB were here already"), "{}", ended.told());
 }
+
+/// BT-3.7-6: whoever comes second finds that it isn't shared any more as it was, and goes on with what it is now as well.
+#[test]
+fn two_takers_of_what_changes_both_get_what_it_is_then() {
+    let server = Server::start(&programs());
+    let mut alice = peer(&server, ALICE, SLOW);
+    let (old, new) = (random_bytes(6 * MIB, 56), random_bytes(3 * MIB, 57));
+    alice.share("file.bin", &old);
+    let takers = [taker(&server, BOB), taker(&server, CAROL)];
+    let mut gets: Vec<_> = takers.iter().map(|taker| taker.start("file.bin")).collect();
+    for (taker, get) in takers.iter().zip(&mut gets) {
+        wait_for_part(taker, get, MIB);
+    }
+    alice.write("file.bin", &new);
+    for (taker, get) in takers.iter().zip(gets) {
+        assert_fetched(taker, &get.wait(), "file.bin", &new);
+    }
+}

@@ -133,6 +133,24 @@ fn what_nobody_online_has_is_told_from_what_nobody_shares() {
     assert!(ended.told().contains("nobody who has it is online now"), "{}", ended.told());
 }
 
+/// BT-3.5-5: a connection that was answered isn't one that brought nothing, though an empty file has no piece.
+#[test]
+fn many_empty_files_and_folders_come_from_one_source() {
+    let server = Server::start(&programs());
+    let (mut alice, mut bob) = (peer(&server, ALICE, &[]), peer(&server, BOB, &[]));
+    fs::create_dir(alice.path("folder")).unwrap();
+    for number in 0..4 {
+        alice.write(&format!("{number}.txt"), b"");
+    }
+    alice.write("last.txt", b"last");
+    assert_eq!(alice.ask("pub *"), ["Published 5 files and 1 folder."]);
+    for name in ["0.txt", "1.txt", "2.txt", "3.txt", "folder", "last.txt"] {
+        let told = bob.ask(&format!("get {name}"));
+        assert_eq!(told, ["File downloaded successfully."], "{name}: {:?}", bob.stderr());
+    }
+    assert_eq!(fs::read(bob.path("last.txt")).unwrap(), b"last");
+}
+
 /// What was shared in an earlier session is counted, as far as anybody wants to know.
 #[test]
 fn how_much_an_earlier_session_has_left_is_told() {

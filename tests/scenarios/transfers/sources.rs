@@ -10,6 +10,8 @@ use bittrickle_tests::source::{Act, Source, asks_for, honest};
 use bittrickle_wire::Message;
 use bittrickle_wire::messages::{Fetch, Part, RefusalCode, Refused, Reply};
 
+use rustix::process::Signal;
+
 use super::{
     ALICE, BOB, CAROL, DAVE, MIB, SLOW, assert_failed, assert_fetched, peer, redescribed, taker,
     wait_for_part,
@@ -121,6 +123,60 @@ fn silent_devices_of_one_member_do_not_hold_up_an_honest_source() {
         assert!(asked.iter().sum::<usize>() < 8, "most aren't asked at all: {asked:?}");
     }
     assert!(honest.connections("file.bin") >= 2);
+}
+
+/// BT-3.5-10: nor do its devices that bring a piece each, and are busy from then on, keep everybody's places.
+#[test]
+fn devices_of_one_member_that_have_all_places_make_room_for_another_member() {
+    let server = Server::start(&programs());
+    let bytes = random_bytes(24 * MIB, 8);
+    let content = Content::file(&bytes);
+    let busy = |request: &Message, answer: Vec<Message>, times: &AtomicU32| {
+        let is_late = asks_for(request, Part::PIECES) && times.fetch_add(1, Ordering::Relaxed) > 0;
+        let refused = vec![Message::Reply(Reply::Refused(Refused::new(RefusalCode::BUSY, "later")))];
+        if !is_late {
+            // One piece, and then the rest isn't here now.
+            let mut one = answer;
+            let is_more = one.len() > PIECE.div_ceil(65_280);
+            one.truncate(PIECE.div_ceil(65_280));
+            if is_more && asks_for(request, Part::PIECES) {
+                one.extend(refused);
+            }
+            return Act::Send(one);
+        }
+        Act::Send(refused)
+    };
+    let devices: Vec<Source> = (0..12)
+        .map(|_| {
+            let times = AtomicU32::new(0);
+            Source::start(&server, CAROL, "file.bin", &content, move |request, answer| {
+                busy(request, answer, &times)
+            })
+        })
+        .collect();
+    let bob = taker(&server, BOB);
+    let get = bob.start("file.bin");
+    get.wait_for_stderr("waiting for a turn");
+    let honest = Source::start(&server, ALICE, "file.bin", &content, honest);
+    assert_fetched(&bob, &get.wait(), "file.bin", &bytes);
+    assert!(honest.connections("file.bin") > 0);
+    drop(devices);
+}
+
+/// BT-3.5-4: one that has brought something, and was away for longer than anybody waits, is a source again.
+#[test]
+fn a_source_that_was_stopped_is_fetched_from_again() {
+    let server = Server::start(&programs());
+    let bytes = random_bytes(8 * MIB, 9);
+    let mut alice = peer(&server, ALICE, SLOW);
+    alice.share("file.bin", &bytes);
+    let bob = taker(&server, BOB);
+    let mut get = bob.start("file.bin");
+    wait_for_part(&bob, &mut get, 2 * MIB);
+    alice.signal(Signal::STOP);
+    get.wait_for_stderr("does not answer within 10 s");
+    alice.signal(Signal::CONT);
+    assert_fetched(&bob, &get.wait(), "file.bin", &bytes);
 }
 
 /// BT-3.3-2, BT-3.3-4, BT-3.5-4: a refusal is no lie.

@@ -37,3 +37,24 @@ fn a_download_whose_sources_all_lack_the_same_piece_ends_and_can_be_gone_on_with
     assert_fetched(&bob, &ended, "file.bin", &bytes);
     assert!(ended.told().contains("1.0 MiB were here already"), "{}", ended.told());
 }
+
+/// BT-3.5-8: who is missing is said. Without the server, what stands goes on; without both, nothing does.
+#[test]
+fn a_download_that_has_lost_the_server_and_its_source_says_what_is_missing() {
+    let mut server = Server::start(&programs());
+    let bytes = random_bytes(4 * MIB, 22);
+    let mut alice = super::peer(&server, ALICE, super::SLOW);
+    alice.share("goes on.bin", &bytes);
+    alice.share("ends.bin", &random_bytes(40 * MIB, 23));
+    let (bob, carol) = (taker(&server, BOB), taker(&server, CAROL));
+    let (mut going_on, mut ending) = (bob.start("goes on.bin"), carol.start("ends.bin"));
+    super::wait_for_part(&bob, &mut going_on, MIB);
+    super::wait_for_part(&carol, &mut ending, MIB);
+    server.kill();
+    assert_fetched(&bob, &going_on.wait(), "goes on.bin", &bytes);
+    alice.kill();
+    let ended = ending.wait();
+    assert_eq!(ended.code(), Some(7), "{}", ended.told());
+    let told = "no source is left: the server does not answer, so others can't be looked for";
+    assert!(ended.told().contains(told), "{}", ended.told());
+}

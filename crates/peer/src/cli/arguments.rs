@@ -139,9 +139,9 @@ Names and sentences go to stdout; questions, progress and errors go to stderr.
 
 Exit codes: 0 done, 1 other, 2 usage, or several contents have the name,
 3 not found or nobody online, 4 refused or not joined, 5 try again later,
-6 server not reached, 7 no source left, 9 disk full or not writable,
-10 wrong bytes from every source, 13 the target exists, 130 SIGINT,
-143 SIGTERM. After 5, 7, 9, 130 and 143 the same `get` goes on.";
+6 server not reached, 7 no source left, or it keeps changing, 9 disk full,
+failing or not writable, 10 wrong bytes from every source or put in the
+folder by somebody else, 13 the target exists, 130 SIGINT, 143 SIGTERM. After 5, 7, 9, 130 and 143 the same `get` goes on.";
 
 impl Arguments {
     /// Checks what no single option can tell.

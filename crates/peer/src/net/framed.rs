@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout};
 
 use crate::channel::{self, Channel};
-use crate::session::{CallError, CallId, Event, Output, Session};
+use crate::session::{CallError, CallId, Event, Output, Rhythm, Session};
 use crate::transfer::Admission;
 
 /// A running session. Dropped without [`FramedIndex::leave`], it ends by silence.
@@ -235,7 +235,8 @@ impl Driver {
                 Output::Event(event) => self.tell(event),
                 Output::Rhythm(rhythm) => {
                     self.channel.set_silence_max(rhythm.offline_after);
-                    self.admission().set_clock(Instant::now(), rhythm.boot_id, rhythm.clock_ms);
+                    let Rhythm { boot_id, clock_ms, offline_after } = rhythm;
+                    self.admission().set_clock(Instant::now(), boot_id, clock_ms, offline_after);
                 }
             }
         }

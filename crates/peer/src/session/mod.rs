@@ -13,6 +13,7 @@
 //! ```
 #![deny(clippy::disallowed_methods)]
 
+mod calls;
 mod heartbeats;
 mod offering;
 mod offers;
@@ -29,8 +30,9 @@ use bittrickle_wire::{BadFrame, Encoding, Frame, Hex64, Message, Received};
 
 use crate::channel::ChannelError;
 use crate::resend::{Jitter, Resend};
+use calls::Call;
 use heartbeats::Heartbeats;
-use offers::{Offers, Replaced};
+use offers::Offers;
 use republish::Republish;
 use returns::Returns;
 
@@ -125,6 +127,8 @@ pub struct Session {
     /// When to log in again after the index has forgotten us.
     returns: Returns,
     login_due: Option<Instant>,
+    /// What could not be published again so far, and why the last of it.
+    not_offered: Option<(usize, CallError)>,
     /// Whether the user is to be told once everything is published again.
     announce_return: bool,
     heartbeats: Heartbeats,
@@ -138,18 +142,6 @@ enum Phase {
     Returning,
     Closed,
 }
-
-/// What is known of a call beside its request.
-#[derive(Debug, Default)]
-struct Call {
-    /// What to undo should it fail.
-    replaced: Replaced,
-    /// How often the index has had no session for it.
-    returns: u32,
-}
-
-/// How often a call is asked again after a return. An index that never has a session for it gives no answer.
-const CALL_RETURNS_MAX: u32 = 3;
 
 #[derive(Debug)]
 struct Pending {
@@ -199,6 +191,7 @@ impl Session {
             disturbed: true,
             returns: Returns::new(now),
             login_due: None,
+            not_offered: None,
             announce_return: false,
             heartbeats,
             outputs: VecDeque::new(),
@@ -216,25 +209,6 @@ impl Session {
             let error = CallError::Channel(error);
             self.close(&error, Event::LoginFailed(error.clone()));
         }
-    }
-
-    /// Asks the index something. The answer comes as [`Output::Finished`].
-    pub fn call(&mut self, now: Instant, request: Request) -> CallId {
-        let call = self.number_call();
-        let replaced = self.offers.note(&request);
-        self.calls.insert(call, Call { replaced, returns: 0 });
-        match self.phase {
-            Phase::Online => self.send(now, Purpose::Call(call), request),
-            Phase::Starting | Phase::Returning => self.waiting.push_back((call, request)),
-            Phase::Closed => self.finish(call, Err(CallError::Closed)),
-        }
-        call
-    }
-
-    fn number_call(&mut self) -> CallId {
-        let call = CallId(self.next_call);
-        self.next_call += 1;
-        call
     }
 
     /// A new handshake has been made. The index learns our address and keeps what we offer (BT-2.3-7).
@@ -328,27 +302,6 @@ impl Session {
         let message = Message::Request(request);
         self.outputs.push_back(Output::Send(Frame { request_id, encoding: self.encoding, message }));
         request_id
-    }
-
-    /// Whether a call for which the index has no session is asked again when there is one.
-    fn may_wait_for_return(&mut self, call: CallId) -> bool {
-        let call = self.calls.entry(call).or_default();
-        call.returns += 1;
-        call.returns <= CALL_RETURNS_MAX
-    }
-
-    /// A call has failed. What was on offer before is so still. Should it have arrived all the same, the digest tells, and
-    /// the index is set right.
-    fn fail(&mut self, call: CallId, error: CallError) {
-        if let Some(Call { replaced, .. }) = self.calls.remove(&call) {
-            self.offers.undo(replaced);
-        }
-        self.finish(call, Err(error));
-    }
-
-    fn finish(&mut self, call: CallId, result: Result<Reply, CallError>) {
-        self.calls.remove(&call);
-        self.outputs.push_back(Output::Finished(call, result));
     }
 
     fn event(&mut self, event: Event) {

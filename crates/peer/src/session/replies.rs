@@ -34,6 +34,7 @@ impl Session {
             return;
         }
         self.heartbeats.heard = now;
+        self.tell_not_offered();
         self.finish_offering();
         let settled = self.phase == Phase::Online && self.republishing() == 0;
         if settled
@@ -93,6 +94,12 @@ impl Session {
             (Purpose::Republish, Reply::Refused(refused)) if refused.code == RefusalCode::NO_SESSION => {
                 self.return_to_index(now);
             }
+            // One too many refuses all that are asked for with it: each is asked for by itself.
+            (Purpose::Republish, Reply::Refused(refused))
+                if refused.code == RefusalCode::LIMIT_REACHED && self.republish.split(&pending.request) =>
+            {
+                self.send_republish(now);
+            }
             (Purpose::Republish, Reply::Refused(refused)) => {
                 self.republish.failed(&pending.request);
                 self.drop_refused(&pending.request, CallError::Refused(refused));
@@ -119,11 +126,22 @@ impl Session {
     fn drop_refused(&mut self, request: &Request, error: CallError) {
         let count = self.forget_refused(request);
         if count > 0 {
+            let (before, _) = self.not_offered.take().unwrap_or((0, error.clone()));
+            self.not_offered = Some((before + count, error));
+        }
+    }
+
+    /// Says what could not be published again, once nothing more is asked for.
+    fn tell_not_offered(&mut self) {
+        if self.republishing() == 0
+            && let Some((count, error)) = self.not_offered.take()
+        {
             self.event(Event::NotOffered(count, error));
         }
     }
 
     fn logged_in(&mut self, now: Instant, logged_in: &LoggedIn) {
+        self.login_due = None;
         self.boot_id = Some(logged_in.boot_id);
         self.take_rhythm(logged_in);
         self.keep_rhythm(now);

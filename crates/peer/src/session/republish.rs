@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bittrickle_wire::messages::{Offer, Publish, Reply, Request};
 use bittrickle_wire::page::PageBuilder;
-use bittrickle_wire::{Encoding, FileName};
+use bittrickle_wire::{Encoding, FileName, List};
 
 use super::offers::Offers;
 use super::recall::Recalling;
@@ -67,6 +67,17 @@ impl Republish {
             }
             (request, _) => self.failed(request),
         }
+    }
+
+    /// Asks for each file of a request by itself. Says whether there was more than one.
+    pub(super) fn split(&mut self, request: &Request) -> bool {
+        let Request::Publish(Publish { files }) = request else { return false };
+        if files.len() < 2 {
+            return false;
+        }
+        let single = |offer: &Offer| List::new(vec![offer.clone()]).expect("one is few");
+        self.queue.extend(files.iter().map(|offer| Request::Publish(Publish { files: single(offer) })));
+        true
     }
 
     /// A request won't be answered.

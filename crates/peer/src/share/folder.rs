@@ -61,7 +61,7 @@ pub enum FolderError {
     NotOurs(String),
     /// What stands under a hidden name isn't what was written there.
     #[error(
-        "somebody else has put another thing in the place of what was downloaded; nothing was kept of it; fetch to a folder that only you can write to"
+        "somebody else has put another thing in the place of what was downloaded; fetch to a folder that only you can write to"
     )]
     Replaced,
     /// The file system doesn't tell upper from lower case, and the content has names that differ in nothing else.
@@ -227,18 +227,33 @@ impl Folder {
                 }
                 Err(Errno::EXIST) => return Err(FolderError::Exists),
                 // The file has no name any more.
-                Err(Errno::NOENT) => return Err(FolderError::Replaced),
-                // A file system without links.
+                Err(Errno::NOENT) if open.metadata()?.nlink() == 0 => return Err(FolderError::Replaced),
+                // A file system without links, or a system that doesn't show its open files.
                 Err(_) => {}
             }
         }
+        let has_numbers = self.has_numbers()?;
+        if has_numbers && !self.is_same(open, hidden) {
+            return Err(FolderError::Replaced);
+        }
         self.rename_without_replacing(hidden, name)?;
-        if self.is_same(open, name) || is_right() {
+        if self.is_same(open, name) || !has_numbers && is_right() {
             return Ok(());
         }
-        // It isn't ours; under a hidden name nobody takes it for what was asked for.
-        let _ = self.rename_without_replacing(name, hidden);
+        // It was replaced in this very moment; under a hidden name nobody takes it for what was asked for.
+        self.rename_without_replacing(name, &random_hidden_name()?)?;
         Err(FolderError::Replaced)
+    }
+
+    /// Whether the file system gives an open file and its name the same number, as nearly all do.
+    fn has_numbers(&self) -> Result<bool, FolderError> {
+        let probe = random_hidden_name()?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).follow(FollowSymlinks::No).mode(0o600);
+        let file = self.dir.open_with(&probe, &options)?.into_std();
+        let has_numbers = self.is_same(&file, &probe);
+        self.dir.remove_file(&probe)?;
+        Ok(has_numbers)
     }
 
     /// One more name for an open file, whatever has its name now.
@@ -307,6 +322,12 @@ pub(super) fn open_to_read(dir: &Dir, path: &str) -> Result<File, FolderError> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(FolderError::NotAFile) }
 }
 
+/// A name that nothing has, for what has none of its own.
+pub(super) fn random_hidden_name() -> io::Result<String> {
+    let random = getrandom::u64().map_err(io::Error::other)?;
+    Ok(format!(".bittrickle-{random:016x}.part"))
+}
+
 /// A file system that can't do it at all hasn't failed: no disk is worse for it.
 pub(super) fn unless_unable(done: io::Result<()>) -> io::Result<()> {
     match done {
@@ -315,7 +336,7 @@ pub(super) fn unless_unable(done: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn is_unable(error: &io::Error) -> bool {
+pub(super) fn is_unable(error: &io::Error) -> bool {
     let unable = [Errno::INVAL, Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP];
     unable.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }

@@ -318,6 +318,10 @@ impl Reader {
         {
             return Err(ReadError::Changed);
         }
+        // The bytes of a part that was let go of may be another download's by now.
+        if let (Store::Part { .. }, true) = (&self.holding.store, self.holding.is_taken_back()) {
+            return Err(ReadError::TakenBack);
+        }
         self.open = Some((file, open));
         Ok(())
     }

@@ -2,7 +2,7 @@
 //! its download fails (BT-4.3-4).
 
 use std::fs::{File, Permissions};
-use std::io::{self, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use bittrickle_wire::FileName;
 use cap_fs_ext::{FollowSymlinks, OpenOptionsFollowExt as _};
 use cap_std::fs::{OpenOptions, OpenOptionsExt as _};
 
-use super::folder::{Folder, FolderError};
+use super::folder::{Folder, FolderError, random_hidden_name};
 
 /// A hidden file, removed when it is dropped, unless [`Scratch::finish`] gives it its name.
 #[derive(Debug)]
@@ -27,8 +27,7 @@ impl Scratch {
     /// # Errors
     /// The folder can't be written to.
     pub fn create(folder: &Arc<Folder>) -> Result<Self, FolderError> {
-        let random = getrandom::u64().map_err(io::Error::other)?;
-        let scratch_name = format!(".bittrickle-{random:016x}.part");
+        let scratch_name = random_hidden_name()?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).follow(FollowSymlinks::No).mode(0o600);
         let file = folder.dir().open_with(&scratch_name, &options)?.into_std();

@@ -57,7 +57,7 @@ pub const COMMANDS: [(&str, &str, &str, &str); 9] = [
     ("get", "", "NAME", "fetch a file or folder: NAME, NAME@MEMBER, or its hash's first digits"),
     ("lap", "peers", "", "list the members who are online"),
     ("lpf", "files", "", "list the files that you have published"),
-    ("pub", "share", "NAME", "publish a file or folder of your folder; `pub *` all its files"),
+    ("pub", "share", "NAME", "publish a file or folder of your folder; `pub *` all in it"),
     ("unp", "unshare", "NAME", "take a published file back"),
     ("sch", "search", "TEXT", "find by parts of the name; also ext:iso min:1M max:4G by:MEMBER online:yes"),
     ("status", "", "", "show the server, this device, and whether the session is sealed"),

@@ -144,9 +144,17 @@ impl Preparing {
         while files.peek().is_some() && !self.sender.is_closed() {
             let (mut names, mut bytes) = (Vec::new(), 0);
             while names.len() < HASHED_TOGETHER_FILES && bytes < HASHED_TOGETHER_BYTES {
+                // What takes long by itself doesn't keep the others waiting.
+                let is_large = files.peek().is_some_and(|(_, bytes)| *bytes >= HASHED_TOGETHER_BYTES);
+                if is_large && !names.is_empty() {
+                    break;
+                }
                 let Some((name, file_bytes)) = files.next() else { break };
                 names.push(name);
                 bytes += file_bytes;
+            }
+            if bytes >= HASHED_TOGETHER_BYTES {
+                self.tell();
             }
             for (name, hashed) in publisher.hash_many(names, &self.progress.bytes, &stop)? {
                 match hashed {
@@ -157,6 +165,7 @@ impl Preparing {
             }
             self.tell_if_due();
         }
+        self.tell();
         for name in folders {
             if self.sender.is_closed() {
                 break;
@@ -182,6 +191,9 @@ impl Preparing {
     }
 
     fn tell(&mut self) {
+        if self.ready.holdings.is_empty() && self.ready.left_out.is_empty() {
+            return;
+        }
         // The shell may have gone.
         let _ = self.sender.blocking_send(std::mem::take(&mut self.ready));
         self.since = Instant::now();

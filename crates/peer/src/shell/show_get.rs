@@ -163,7 +163,7 @@ pub fn exit_code(error: &GetError) -> u8 {
         GetError::Fetch(FetchError::Folder(FolderError::UnderWay)) => 5,
         GetError::Fetch(error) if error.folder_fault().is_some() => 9,
         GetError::Fetch(FetchError::Folder(FolderError::Replaced)) => 10,
-        GetError::Fetch(FetchError::NoSourceLeft(_) | FetchError::Changed { .. } | FetchError::Cancelled)
+        GetError::Fetch(FetchError::NoSourceLeft(_) | FetchError::Changed | FetchError::Cancelled)
         | GetError::LegacyFailed => 7,
         GetError::Fetch(FetchError::OnlyLiars | FetchError::Manifest(_)) => 10,
         GetError::Fetch(FetchError::Folder(_)) | GetError::Thread(_) => 1,
@@ -188,7 +188,7 @@ fn choice(hit: &Hit, members: &[String]) -> String {
     if members.len() > MEMBERS_MAX {
         whose.push_str(", ...");
     }
-    let whose = if whose.is_empty() { "nobody online".to_owned() } else { whose };
+    let whose = if whose.is_empty() { "nobody online now".to_owned() } else { whose };
     let bytes = hit.content.file_bytes.map_or_else(|| "?".to_owned(), |bytes| size(FileBytes::bytes(bytes)));
     let from = sources(usize::try_from(hit.sources).unwrap_or(usize::MAX));
     format!("  {}  {bytes:>10}  {from} ({whose})  {}", root_digits(&hit.content), hit.name.as_str())

@@ -16,6 +16,7 @@ pub struct Admission {
     used: HashMap<Ticket, u64>,
     /// The last silence of the index, if that is over.
     silence: Option<Silence>,
+    silence_min: Duration,
 }
 
 /// A time in which nothing was heard from the index, so that nobody could get a new ticket.
@@ -43,7 +44,7 @@ const USED_MAX: usize = 65_536;
 /// Keys that are remembered: one handshake an hour, or a few in a bad network.
 const KEYS_MAX: usize = 16;
 
-/// An index that isn't heard for so long is silent.
+/// An index that isn't heard for so long is silent, unless it takes longer itself to forget us.
 const SILENCE_MIN: Duration = Duration::from_secs(7);
 
 /// How long those whose tickets have ended in a silence have to show new ones after it.
@@ -64,10 +65,11 @@ impl Admission {
     }
 
     /// The clock of this start of the index says this. It never goes back; with another start, which has another clock,
-    /// the tickets of the one before are worth nothing (BT-6.7-6).
-    pub fn set_clock(&mut self, now: Instant, boot_id: Hex64, clock_ms: u64) {
+    /// the tickets of the one before are worth nothing (BT-6.7-6). It forgets us when it hears nothing for `offline_after`.
+    pub fn set_clock(&mut self, now: Instant, boot_id: Hex64, clock_ms: u64, offline_after: Duration) {
+        self.silence_min = offline_after.max(SILENCE_MIN);
         if let Some((.., heard)) = self.clock
-            && now.saturating_duration_since(heard) >= SILENCE_MIN
+            && now.saturating_duration_since(heard) >= self.silence_min
         {
             self.silence = Some(Silence { from: heard, until: now });
         }
@@ -127,7 +129,7 @@ impl Admission {
             return true;
         }
         let Some((.., heard)) = self.clock else { return false };
-        if now.saturating_duration_since(heard) >= SILENCE_MIN {
+        if now.saturating_duration_since(heard) >= self.silence_min {
             return until >= heard;
         }
         self.silence.is_some_and(|silence| until >= silence.from && now < silence.until + RENEWAL_GRACE)
@@ -151,7 +153,9 @@ mod tests {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut admission = Admission::default();
-        (0..=100).step_by(2).for_each(|second| admission.set_clock(at(second), Hex64(1), second * 1_000));
+        (0..=100).step_by(2).for_each(|second| {
+            admission.set_clock(at(second), Hex64(1), second * 1_000, Duration::from_secs(7));
+        });
         assert!(admission.is_good_still(at(101), at(102)));
         assert!(!admission.is_good_still(at(101), at(99)), "it has ended while the index was there");
         assert!(!admission.is_good_still(at(104), at(103)), "that isn't a silence yet");
@@ -159,7 +163,7 @@ mod tests {
         assert!(!admission.is_good_still(at(4_000), at(99)), "it had ended before");
         (5_000..=5_100).step_by(2).for_each(|second| {
             // Another start of the index, as after its end.
-            admission.set_clock(at(second), Hex64(2), second);
+            admission.set_clock(at(second), Hex64(2), second, Duration::from_secs(7));
             assert_eq!(admission.is_good_still(at(second), at(103)), second < 5_030, "{second}");
         });
         assert!(!admission.is_good_still(at(5_029), at(99)));

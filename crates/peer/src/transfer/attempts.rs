@@ -11,15 +11,23 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Attempts {
     is_index_here: bool,
-    by_address: HashMap<SocketAddr, Tried>,
+    /// Addresses that have brought nothing.
+    tried: HashMap<SocketAddr, Tried>,
+    /// Addresses that have: whoever the index names there is a source.
+    proved: HashMap<SocketAddr, BackOff>,
 }
 
-/// What was tried of one address that has brought nothing since.
+/// What was tried of one address that has brought nothing.
 #[derive(Clone, Copy, Debug)]
 struct Tried {
     first_at: Instant,
     connections: u32,
-    /// The next one is due then, and comes so long after the last one has failed.
+    back_off: BackOff,
+}
+
+/// When the next connection is due, and how long after the last one has failed.
+#[derive(Clone, Copy, Debug)]
+struct BackOff {
     next_at: Instant,
     wait: Duration,
 }
@@ -55,7 +63,8 @@ impl Attempts {
     /// Nothing was tried yet. `index` is where the index is: nobody else is told of sources on its own machine.
     #[must_use]
     pub fn new(index: IpAddr) -> Self {
-        Self { is_index_here: index.to_canonical().is_loopback(), by_address: HashMap::new() }
+        let (tried, proved) = Default::default();
+        Self { is_index_here: index.to_canonical().is_loopback(), tried, proved }
     }
 
     /// Begins a connection, if one may be made now.
@@ -64,44 +73,68 @@ impl Attempts {
         if address.ip().is_loopback() && !self.is_index_here {
             return Allowed::No;
         }
-        self.by_address.retain(|_, tried| now.saturating_duration_since(tried.first_at) < PERIOD);
-        let ports = self.by_address.keys().filter(|other| other.ip() == address.ip()).count();
-        let is_full = ports >= PORTS_MAX || self.by_address.len() >= ADDRESSES_MAX;
-        match self.by_address.get_mut(&address) {
+        if let Some(back_off) = self.proved.get(&address) {
+            return back_off.allowed(now);
+        }
+        self.tried.retain(|_, tried| now.saturating_duration_since(tried.first_at) < PERIOD);
+        let ports = self.tried.keys().filter(|other| other.ip() == address.ip()).count();
+        let is_full = ports >= PORTS_MAX || self.tried.len() >= ADDRESSES_MAX;
+        match self.tried.get_mut(&address) {
             None if is_full => Allowed::No,
             Some(tried) if tried.connections >= CONNECTIONS_MAX => Allowed::No,
-            Some(tried) if now < tried.next_at => Allowed::Later,
             Some(tried) => {
-                tried.connections += 1;
-                Allowed::Now
+                let allowed = tried.back_off.allowed(now);
+                tried.connections += u32::from(allowed == Allowed::Now);
+                allowed
             }
             None => {
-                let tried = Tried { first_at: now, connections: 1, next_at: now, wait: Duration::ZERO };
-                self.by_address.insert(address, tried);
+                let back_off = BackOff::none(now);
+                self.tried.insert(address, Tried { first_at: now, connections: 1, back_off });
                 Allowed::Now
             }
         }
     }
 
-    /// A connection to this address has brought a piece: none of those before counts.
-    pub fn proved(&mut self, address: SocketAddr) {
-        self.by_address.remove(&canonical(address));
+    /// A connection to this address has brought a piece: none of those before counts, and none that follows.
+    pub fn proved(&mut self, now: Instant, address: SocketAddr) {
+        let address = canonical(address);
+        self.tried.remove(&address);
+        if self.proved.len() >= ADDRESSES_MAX {
+            self.proved.clear();
+        }
+        self.proved.insert(address, BackOff::none(now));
     }
 
-    /// A connection to this address was answered, by whoever has the key that the index named, with a refusal that isn't
-    /// for good: it doesn't count.
+    /// A connection to this address was answered, by whoever has the key that the index named, though it brought no piece:
+    /// it doesn't count.
     pub fn answered(&mut self, address: SocketAddr) {
-        if let Some(tried) = self.by_address.get_mut(&canonical(address)) {
+        let address = canonical(address);
+        if let Some(tried) = self.tried.get_mut(&address) {
             tried.connections = tried.connections.saturating_sub(1);
+            if tried.connections == 0 && tried.back_off.wait.is_zero() {
+                self.tried.remove(&address);
+            }
         }
     }
 
     /// A connection to this address has ended early: the next one waits.
     pub fn failed(&mut self, now: Instant, address: SocketAddr) {
-        let fresh = Tried { first_at: now, connections: 0, next_at: now, wait: Duration::ZERO };
-        let tried = self.by_address.entry(canonical(address)).or_insert(fresh);
-        tried.wait = (tried.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
-        tried.next_at = now + tried.wait;
+        let address = canonical(address);
+        let tried = self.tried.get_mut(&address).map(|tried| &mut tried.back_off);
+        if let Some(back_off) = tried.or_else(|| self.proved.get_mut(&address)) {
+            back_off.wait = (back_off.wait * 2).clamp(WAIT_MIN, WAIT_MAX);
+            back_off.next_at = now + back_off.wait;
+        }
+    }
+}
+
+impl BackOff {
+    fn none(now: Instant) -> Self {
+        Self { next_at: now, wait: Duration::ZERO }
+    }
+
+    fn allowed(self, now: Instant) -> Allowed {
+        if now < self.next_at { Allowed::Later } else { Allowed::Now }
     }
 }
 
@@ -160,8 +193,14 @@ mod tests {
         let (mut attempts, now) = (Attempts::new(INDEX), any_instant());
         assert_eq!(connections(&mut attempts, now, (1_024..2_024).map(at)), PORTS_MAX);
         assert_eq!(attempts.begin(now, "192.0.2.8:7000".parse().unwrap()), Allowed::Now, "another machine");
-        attempts.proved(at(1_024));
+        attempts.proved(now, at(1_024));
         assert_eq!(connections(&mut attempts, now, (5_000..6_000).map(at)), 1, "in the place of that one");
+        attempts.failed(now, at(1_024));
+        assert_eq!(
+            connections(&mut attempts, now, (6_000..7_000).map(at)),
+            0,
+            "one that fails later takes none"
+        );
         assert_eq!(connections(&mut attempts, now + PERIOD, (7_000..8_000).map(at)), PORTS_MAX);
     }
 
@@ -191,9 +230,26 @@ mod tests {
         assert_eq!([begin(&mut attempts, 499), begin(&mut attempts, 500)], [Allowed::Later, Allowed::Now]);
         attempts.failed(now, at(7_000));
         assert_eq!([begin(&mut attempts, 999), begin(&mut attempts, 1_000)], [Allowed::Later, Allowed::Now]);
-        attempts.proved(at(7_000));
-        attempts.failed(now, at(7_000));
-        assert_eq!([begin(&mut attempts, 499), begin(&mut attempts, 500)], [Allowed::Later, Allowed::Now]);
+        attempts.proved(now, at(7_000));
+        for wait_ms in [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            attempts.failed(now, at(7_000));
+            let allowed = [begin(&mut attempts, wait_ms - 1), begin(&mut attempts, wait_ms)];
+            assert_eq!(
+                allowed,
+                [Allowed::Later, Allowed::Now],
+                "who has brought something is never given up"
+            );
+        }
+    }
+
+    /// BT-3.5-5: what was empty, or what others were quicker with, is no failure.
+    #[test]
+    fn a_connection_that_was_answered_does_not_count() {
+        let (mut attempts, now) = (Attempts::new(INDEX), any_instant());
+        for port in 1_024..2_024 {
+            assert_eq!(attempts.begin(now, at(port)), Allowed::Now, "{port}");
+            attempts.answered(at(port));
+        }
     }
 
     #[test]

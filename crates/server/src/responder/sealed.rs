@@ -192,15 +192,15 @@ impl<C: Cipher> Responder<C> {
     }
 }
 
-/// Publications of the asker's own that a request names, one at least; a page of them is as good as so many (BT-5.3-3).
+/// Publications of the asker's own that a request names; at least as many as one costs that names none (BT-5.3-3).
 fn own_publications(request: &Request) -> u32 {
-    const PAGE: u32 = 4;
-    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(1);
+    const REQUEST: u32 = 8;
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).max(REQUEST);
     match request {
         Request::Publish(publish) => count(publish.files.len()),
         Request::Unpublish(unpublish) => count(unpublish.names.len()),
         Request::Resume(resume) => count(resume.chosen.places().count()),
-        Request::ListFiles(_) | Request::Recall(_) => PAGE,
+        Request::ListFiles(_) | Request::Recall(_) => REQUEST,
         Request::Login(_) | Request::Logout(_) | Request::Heartbeat(_) | Request::Enrol(_) => 1,
         Request::Announce(_) | Request::Search(_) | Request::Locate(_) | Request::ListPeers(_) => 1,
     }

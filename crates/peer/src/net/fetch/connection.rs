@@ -108,8 +108,12 @@ impl Connection {
         }
     }
 
-    /// Waits for exactly so many bytes of `Data` that answer the last request.
-    pub(super) fn receive_bytes(&mut self, bytes: usize) -> Result<Vec<u8>, SourceError> {
+    /// Waits for exactly so many bytes of `Data` that answer the last request. Tells when some have come.
+    pub(super) fn receive_bytes(
+        &mut self,
+        bytes: usize,
+        some_came: &dyn Fn(),
+    ) -> Result<Vec<u8>, SourceError> {
         let expected = self.next_request_id.wrapping_sub(1);
         // Grows with what comes, so that nobody is believed who announces much.
         let mut received = Vec::new();
@@ -121,6 +125,7 @@ impl Connection {
                         return Err(SourceError::TooMany);
                     }
                     received.extend_from_slice(data);
+                    some_came();
                     self.inbox.truncate(0);
                 }
                 Next::Data { .. } => return Err(SourceError::Unexpected(Kind::Data)),

@@ -72,6 +72,8 @@ pub(super) struct State {
     pub(super) sources: HashMap<SourceId, Active>,
     /// Sources that have lied, or have let us wait for nothing: they aren't asked again.
     pub(super) banned: HashSet<PublicKey>,
+    /// Sources that have brought a piece.
+    pub(super) proved: HashSet<PublicKey>,
     pub(super) next_source: u32,
     pub(super) over: Option<Over>,
 }
@@ -80,8 +82,12 @@ pub(super) struct State {
 pub(super) enum Head {
     #[default]
     Missing,
-    /// Somebody has been fetching it since then.
-    Fetching(Instant),
+    /// Somebody is fetching it.
+    Fetching {
+        began: Instant,
+        /// When something of it has come last.
+        heard: Instant,
+    },
     /// It is there; the part is being opened, and what is there of it hashed.
     Preparing,
     Ready(Arc<Work>),
@@ -105,8 +111,9 @@ pub(super) enum Turn {
     Over,
 }
 
-/// How long one source is left alone with making the plan.
+/// How long one source is left alone with making the plan when nothing comes from it, and in all.
 const PLAN_WAIT: Duration = Duration::from_secs(1);
+const PLAN_TIME: Duration = Duration::from_secs(5);
 
 /// Buffers that are kept for the next pieces.
 const BUFFERS_MAX: usize = BATCHES_WAITING;
@@ -135,7 +142,7 @@ impl Engine {
         self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Waits until this source is to make the plan, or it is there. Who takes long over it is raced by the next one.
+    /// Waits until this source is to make the plan, or it is there. One that lets us wait for it is raced by the next one.
     pub(super) fn turn(&self) -> Turn {
         let mut state = self.state();
         loop {
@@ -144,9 +151,14 @@ impl Engine {
             }
             let mut wait = PLAN_WAIT;
             match &state.head {
-                Head::Fetching(since) if since.elapsed() < PLAN_WAIT => wait -= since.elapsed().min(wait),
-                Head::Missing | Head::Fetching(_) => {
-                    state.head = Head::Fetching(Instant::now());
+                Head::Fetching { began, heard }
+                    if heard.elapsed() < PLAN_WAIT && began.elapsed() < PLAN_TIME =>
+                {
+                    wait -= heard.elapsed().min(wait);
+                }
+                Head::Missing | Head::Fetching { .. } => {
+                    let began = Instant::now();
+                    state.head = Head::Fetching { began, heard: began };
                     return Turn::Plan;
                 }
                 Head::Preparing => {}
@@ -156,10 +168,17 @@ impl Engine {
         }
     }
 
+    /// What it takes to make the plan is coming in: nobody has to race it.
+    pub(super) fn planning_goes_on(&self) {
+        if let Head::Fetching { heard, .. } = &mut self.state().head {
+            *heard = Instant::now();
+        }
+    }
+
     /// Another source has to make the plan.
     pub(super) fn not_planned(&self) {
         let mut state = self.state();
-        if let Head::Fetching(_) = state.head {
+        if let Head::Fetching { .. } = state.head {
             state.head = Head::Missing;
         }
         drop(state);
@@ -169,7 +188,7 @@ impl Engine {
     /// Whether the plan that a source has made is the first.
     pub(super) fn may_prepare(&self) -> bool {
         let mut state = self.state();
-        let is_first = matches!(state.head, Head::Missing | Head::Fetching(_)) && state.over.is_none();
+        let is_first = matches!(state.head, Head::Missing | Head::Fetching { .. }) && state.over.is_none();
         if is_first {
             state.head = Head::Preparing;
         }
@@ -225,7 +244,7 @@ impl Engine {
     pub(super) fn work(&self) -> Option<Arc<Work>> {
         match &self.state().head {
             Head::Ready(work) => Some(Arc::clone(work)),
-            Head::Missing | Head::Fetching(_) | Head::Preparing => None,
+            Head::Missing | Head::Fetching { .. } | Head::Preparing => None,
         }
     }
 
@@ -247,7 +266,9 @@ impl Engine {
                 schedule.asks_nobody() && !state.sources.values().any(|active| active.is_busy)
             }
             (Head::Preparing, _) => false,
-            (Head::Missing | Head::Fetching(_) | Head::Ready(_), _) => state.sources.is_empty(),
+            (Head::Missing | Head::Fetching { .. } | Head::Ready(_), _) => {
+                !state.sources.values().any(|active| active.has_answered)
+            }
         }
     }
 

@@ -89,10 +89,7 @@ pub enum FetchError {
     #[error(
         "what is shared under this name has changed while it was fetched; what is here is kept, and `get` goes on with it"
     )]
-    Changed {
-        /// Whose it is.
-        by: Option<String>,
-    },
+    Changed,
     /// The sources have sent nothing but wrong bytes.
     #[error("every source sends wrong bytes")]
     OnlyLiars,
@@ -142,10 +139,11 @@ impl SourceError {
         matches!(self, Self::Refused(refused) if refused.code == RefusalCode::BUSY)
     }
 
-    /// Whether what it shares isn't what it was any more (BT-3.7-2).
+    /// Whether it doesn't share this content any more, or not as it was (BT-3.7-1, BT-3.7-2).
     #[must_use]
-    pub fn is_changed(&self) -> bool {
-        matches!(self, Self::Refused(refused) if refused.code == RefusalCode::CHANGED)
+    pub fn has_moved_on(&self) -> bool {
+        let codes = [RefusalCode::CHANGED, RefusalCode::NOT_SHARED];
+        matches!(self, Self::Refused(refused) if codes.contains(&refused.code))
     }
 
     /// Whether it has come to its end as connections do: not worth telling.
@@ -183,7 +181,7 @@ impl FetchError {
                 }
             },
             Self::Folder(_) | Self::Manifest(_) | Self::Cancelled | Self::NoSourceLeft(_) => None,
-            Self::Changed { .. } | Self::OnlyLiars => None,
+            Self::Changed | Self::OnlyLiars => None,
         }
     }
 }

@@ -77,11 +77,12 @@ pub(super) fn describe(
     }
 }
 
-/// Fetches what it takes to check every piece, and checks that against the root.
+/// Fetches what it takes to check every piece, and checks that against the root. Tells when some of it has come.
 pub(super) fn fetch(
     connection: &mut Connection,
     target: &Target,
     described: &Described,
+    some_came: &dyn Fn(),
 ) -> Result<Plan, PlanError> {
     let root = match target {
         Target::Root(root) => *root,
@@ -96,7 +97,7 @@ pub(super) fn fetch(
             (layout, None, vec![root])
         }
         Some(bytes) => {
-            let manifest = fetch_manifest(connection, root, bytes)?;
+            let manifest = fetch_manifest(connection, root, bytes, some_came)?;
             let layout = Layout::of_manifest(&manifest).map_err(SourceError::Layout)?;
             if layout.bytes() != described.file_bytes.bytes() {
                 return Err(SourceError::OtherContent.into());
@@ -105,18 +106,23 @@ pub(super) fn fetch(
             (layout, Some(Arc::new(manifest)), roots)
         }
     };
-    let outline = fetch_outline(connection, layout.outline_values())?;
+    let outline = fetch_outline(connection, layout.outline_values(), some_came)?;
     let checks = Some(Checks::new(&layout, roots, outline).map_err(SourceError::Outline)?);
     Ok(Plan { layout, manifest, checks })
 }
 
-fn fetch_manifest(connection: &mut Connection, root: Root, bytes: FileBytes) -> Result<Manifest, PlanError> {
+fn fetch_manifest(
+    connection: &mut Connection,
+    root: Root,
+    bytes: FileBytes,
+    some_came: &dyn Fn(),
+) -> Result<Manifest, PlanError> {
     let bytes = usize::try_from(bytes.bytes()).ok().filter(|bytes| (1..=MANIFEST_BYTES_MAX).contains(bytes));
     let bytes = bytes.ok_or(SourceError::OtherContent)?;
     let count = bytes.div_ceil(PIECE_BYTES) as u32;
     debug_assert!(count <= BLOCKS);
     connection.send([Message::Fetch(Fetch { part: Part::MANIFEST, first: 0, count })])?;
-    let encoded = connection.receive_bytes(bytes)?;
+    let encoded = connection.receive_bytes(bytes, some_came)?;
     if Root::of(&encoded) != root {
         return Err(SourceError::OtherContent.into());
     }
@@ -124,13 +130,17 @@ fn fetch_manifest(connection: &mut Connection, root: Root, bytes: FileBytes) -> 
     Ok(Manifest::decode(&encoded)?)
 }
 
-fn fetch_outline(connection: &mut Connection, values: u32) -> Result<Vec<ChainingValue>, SourceError> {
+fn fetch_outline(
+    connection: &mut Connection,
+    values: u32,
+    some_came: &dyn Fn(),
+) -> Result<Vec<ChainingValue>, SourceError> {
     let mut outline = Vec::new();
     while outline.len() < values as usize {
         let first = outline.len() as u32;
         let count = (values - first).min(FETCH_VALUES_MAX);
         connection.send([Message::Fetch(Fetch { part: Part::OUTLINE, first, count })])?;
-        let bytes = connection.receive_bytes(count as usize * CHAINING_VALUE_BYTES)?;
+        let bytes = connection.receive_bytes(count as usize * CHAINING_VALUE_BYTES, some_came)?;
         let (values, _) = bytes.as_chunks();
         outline.extend_from_slice(values);
     }

@@ -79,6 +79,7 @@ pub(super) fn run(engine: &Arc<Engine>, id: SourceId, who: &Who, access: &Access
     let Some(batches) = engine.connected(id, socket) else { return Ok(()) };
     let mut connection = Connection::enter(stream, &job.device, access, &job.target, &job.deadlines)?;
     let described = plan::describe(&mut connection, &job.target, &job.content)?;
+    engine.answered(id);
     let Some(work) = work(engine, id, &mut connection, &described)? else { return Ok(()) };
     let pieces = work.plan.layout.pieces();
     let partial = (!described.is_complete).then(|| PieceSet::new(pieces));
@@ -111,7 +112,10 @@ fn work(
     loop {
         match engine.turn() {
             Turn::Over => return Ok(None),
-            Turn::Work(work) => return Ok(Some(work)),
+            Turn::Work(work) => {
+                engine.set_busy(id, false);
+                return Ok(Some(work));
+            }
             Turn::Plan => {}
         }
         // What is larger than the disk isn't worth its outline.
@@ -119,7 +123,7 @@ fn work(
             engine.fail(error);
             return Ok(None);
         }
-        match plan::fetch(connection, &engine.job.target, described) {
+        match plan::fetch(connection, &engine.job.target, described, &|| engine.planning_goes_on()) {
             Ok(plan) => {
                 engine.set_busy(id, false);
                 if engine.may_prepare() {
@@ -187,7 +191,10 @@ impl Source {
         }
         self.ask_what_it_has(&mut messages);
         let now = Instant::now();
-        if self.busy_until.is_none_or(|until| until <= now) {
+        if self.busy_until.take_if(|until| *until <= now).is_some() {
+            self.engine.set_busy(self.id, false);
+        }
+        if self.busy_until.is_none() {
             while let Some(pieces) = self.next_pieces(now) {
                 let (first, count) = (pieces.start, pieces.end - pieces.start);
                 self.asked_bytes += self.work.plan.layout.range_bytes(pieces.clone());
@@ -258,9 +265,6 @@ impl Source {
         self.asked_pieces -= count;
         if count > 0 && !std::mem::replace(&mut self.has_brought, true) {
             self.engine.proved(self.id);
-        }
-        if self.busy_until.take().is_some() {
-            self.engine.set_busy(self.id, false);
         }
         if bytes > 0 {
             self.window.add(Instant::now(), bytes);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bittrickle_wire::seal::{PublicKey, Ticket};
 
-use super::engine::Engine;
+use super::engine::{Engine, State};
 use super::error::SourceError;
 use super::writer::Batch;
 use super::{Event, Who};
@@ -22,6 +22,8 @@ pub(super) struct Active {
     /// A new ticket to be shown, and when the last one was given.
     ticket: Option<Ticket>,
     renewed_at: Instant,
+    /// It has said what it has.
+    pub(super) has_answered: bool,
     /// It has brought a piece.
     has_brought: bool,
     /// It has told us to come back.
@@ -49,6 +51,9 @@ const SOURCES_MAX: usize = 8;
 /// are silent (BT-3.5-10).
 const UNPROVED_OF_MEMBER_MAX: usize = 2;
 
+/// Sources that a member keeps when all places are taken, and another member has none (BT-3.5-10).
+const KEPT_OF_MEMBER: usize = 2;
+
 impl Engine {
     /// Takes a source on. One that is known may get a new ticket.
     pub(super) fn add_source(&self, who: &Who, key: PublicKey, ticket: Ticket) -> Added {
@@ -63,9 +68,11 @@ impl Engine {
             return Added::Useless;
         }
         let is_unproved_of_member = |active: &&Active| !active.has_brought && active.who.member == who.member;
-        if state.sources.len() >= SOURCES_MAX
-            || state.sources.values().filter(is_unproved_of_member).count() >= UNPROVED_OF_MEMBER_MAX
-        {
+        if state.sources.values().filter(is_unproved_of_member).count() >= UNPROVED_OF_MEMBER_MAX {
+            return Added::Known;
+        }
+        let replaced = if state.sources.len() < SOURCES_MAX { None } else { state.to_make_room(who) };
+        if state.sources.len() >= SOURCES_MAX && replaced.is_none() {
             return Added::Known;
         }
         match self.attempts().begin(now, who.address) {
@@ -73,6 +80,7 @@ impl Engine {
             Allowed::Later => return Added::Known,
             Allowed::No => return Added::Useless,
         }
+        replaced.into_iter().for_each(|id| state.remove(id));
         let id = SourceId(state.next_source);
         state.next_source += 1;
         let active = Active {
@@ -80,6 +88,7 @@ impl Engine {
             socket: None,
             ticket: None,
             renewed_at: now,
+            has_answered: false,
             has_brought: false,
             is_busy: false,
             is_busy_told: false,
@@ -101,9 +110,18 @@ impl Engine {
 
     /// The source has brought a piece: connecting to it again doesn't count as a further attempt (BT-3.5-5).
     pub(super) fn proved(&self, id: SourceId) {
+        let mut state = self.state();
+        let Some(active) = state.sources.get_mut(&id) else { return };
+        active.has_brought = true;
+        self.attempts().proved(Instant::now(), active.who.address);
+        let key = active.who.device;
+        state.proved.extend(key);
+    }
+
+    /// The source has said what it has.
+    pub(super) fn answered(&self, id: SourceId) {
         if let Some(active) = self.state().sources.get_mut(&id) {
-            active.has_brought = true;
-            self.attempts().proved(active.who.address);
+            active.has_answered = true;
         }
     }
 
@@ -129,16 +147,15 @@ impl Engine {
         }
         let Some(active) = state.sources.remove(&id) else { return };
         self.progress.set_sources(state.sources.len());
+        // One that was empty, or that others were quicker with, has done what it could.
+        if active.has_answered && result.as_ref().err().is_none_or(SourceError::has_moved_on) {
+            self.attempts().answered(active.who.address);
+        }
         if let (Err(error), None) = (result, &state.over) {
-            let mut attempts = self.attempts();
-            if error.is_changed() {
-                attempts.answered(active.who.address);
-            }
-            attempts.failed(Instant::now(), active.who.address);
-            drop(attempts);
-            let is_useless = error.is_lie() || error.is_silence() && !active.has_brought;
-            if let (true, Some(key)) = (is_useless, active.who.device) {
-                state.banned.insert(key);
+            self.attempts().failed(Instant::now(), active.who.address);
+            if let Some(key) = active.who.device {
+                let is_useless = error.is_lie() || error.is_silence() && !state.proved.contains(&key);
+                state.banned.extend(is_useless.then_some(key));
             }
             self.tell(Event::Lost { who: active.who, error });
         }
@@ -154,6 +171,29 @@ impl Engine {
     /// A new ticket for this source, if there is one.
     pub(super) fn take_ticket(&self, id: SourceId) -> Option<Ticket> {
         self.state().sources.get_mut(&id).and_then(|active| active.ticket.take())
+    }
+}
+
+impl State {
+    /// Which source goes for one of a member who has none: of the member who has most of them a busy one, or the newest.
+    fn to_make_room(&self, who: &Who) -> Option<SourceId> {
+        let of = |who: &Who| self.sources.values().filter(|other| other.who.member == who.member).count();
+        let most = self.sources.values().max_by_key(|active| of(&active.who))?;
+        if of(who) > 0 || of(&most.who) <= KEPT_OF_MEMBER {
+            return None;
+        }
+        let its = self.sources.iter().filter(|(_, active)| active.who.member == most.who.member);
+        its.max_by_key(|(id, active)| (active.is_busy, **id)).map(|(id, _)| *id)
+    }
+
+    /// A source isn't fetched from any more. Its thread finds out; its pieces are free for others.
+    fn remove(&mut self, id: SourceId) {
+        if let Some(schedule) = &mut self.schedule {
+            schedule.remove_source(id);
+        }
+        if let Some(mut active) = self.sources.remove(&id) {
+            active.close();
+        }
     }
 }
 

@@ -21,8 +21,8 @@ struct Feed<'a> {
     /// Sources that were lost, and those of them that have lied.
     losses: u32,
     lies: u32,
-    /// Whose content has changed, if one has.
-    changed_by: Option<Option<String>>,
+    /// A source doesn't have it any more as it was.
+    has_changed: bool,
     idle_since: Option<Instant>,
 }
 
@@ -40,6 +40,9 @@ const ANNOUNCE_WAIT: Duration = Duration::from_secs(1);
 
 /// How long nothing may be asked of anybody, because there is no source or none has what is missing, or the index is away.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The same, once what is fetched has changed.
+const PATIENCE_AFTER_CHANGE: Duration = Duration::from_secs(2);
 
 /// Longer than any download.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3_600);
@@ -99,7 +102,7 @@ impl Getter<'_> {
                         announcing.as_mut().reset((Instant::now() + ANNOUNCE_AFTER).into());
                     }
                     tell(&event, watch);
-                    feed.has_changed()
+                    feed.end_if_changed()
                 }
                 _ = ticks.tick() => {
                     watch(Happening::Progress(name, progress));
@@ -145,25 +148,23 @@ impl<'a> Feed<'a> {
             started: Instant::now(),
             losses: 0,
             lies: 0,
-            changed_by: None,
+            has_changed: false,
             idle_since: None,
         }
     }
 
     fn note(&mut self, event: &Event) {
-        if let Event::Lost { who, error } = event {
+        if let Event::Lost { error, .. } = event {
             self.losses += 1;
             self.lies += u32::from(error.is_lie());
-            if error.is_changed() {
-                self.changed_by = Some(who.member.clone());
-            }
+            self.has_changed |= error.has_moved_on();
         }
     }
 
     /// Ends the download once a content has changed, and nobody has the old one: nobody will.
-    fn has_changed(&self) -> Option<Outcome> {
-        let by = self.changed_by.clone().filter(|_| self.fetching.source_count() == 0)?;
-        Some(Err(FetchError::Changed { by }.into()))
+    fn end_if_changed(&self) -> Option<Outcome> {
+        let is_over = self.has_changed && self.fetching.source_count() == 0;
+        is_over.then(|| Err(FetchError::Changed.into()))
     }
 
     /// Offers what the index has answered. Says how the download ends, if it does.
@@ -187,12 +188,14 @@ impl<'a> Feed<'a> {
             self.idle_since = None;
             return false;
         }
-        self.idle_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE
+        // Who is left of those who fetch what has changed lacks the same as we.
+        let patience = if self.has_changed { PATIENCE_AFTER_CHANGE } else { PATIENCE };
+        self.idle_since.get_or_insert_with(Instant::now).elapsed() > patience
     }
 
     fn none_left(&self) -> Outcome {
-        if let Some(by) = self.changed_by.clone() {
-            return Err(FetchError::Changed { by }.into());
+        if self.has_changed {
+            return Err(FetchError::Changed.into());
         }
         let all_lied = self.lies > 0 && self.lies == self.losses;
         Err(if all_lied { FetchError::OnlyLiars } else { FetchError::NoSourceLeft(self.supply.missing()) }

@@ -14,14 +14,14 @@ use bittrickle_wire::seal::SecretKey;
 use bittrickle_wire::{Content, FileBytes, FileName, MemberName, Root, Target};
 use tokio::time::interval;
 
-use super::fetch::{FetchError, Fetched, Progress, SourceError, Who};
+use super::fetch::{FetchError, Fetched, Missing, Progress, SourceError, Who};
 use super::file_server::takes_legacy_from;
 use super::framed::FramedIndex;
 use super::index::{Index, IndexError, SourceAt, locate, locate_legacy};
 use super::legacy_download::{self, LegacyDownloadError};
 use crate::share::{Folder, FolderError, Part, Shares};
 use crate::transfer::{Allowed, Attempts, Deadlines};
-use resolve::{changed_content, hashed_content, hits_of, resolve};
+use resolve::{Now, hashed_content, hits_of, listed, resolve, stands_for};
 use supply::who;
 
 /// What it takes to get something.
@@ -108,8 +108,9 @@ pub enum GetError {
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(200);
 
-/// How often a content may change while it is fetched.
+/// How often a content may change while it is fetched, and how often its source is asked again that says so.
 const CHANGES_MAX: u32 = 16;
+const WAITS_MAX: u32 = 16;
 
 impl Getter<'_> {
     /// Gets a content by its name, by a name and the member who shares it, or by the first digits of its root.
@@ -181,15 +182,11 @@ impl Getter<'_> {
         filter.member = member.or(filter.member.take());
         match self.fetch(index, target, filter.member.as_ref(), name, content, &[], watch).await {
             Ok((Fetched::Complete | Fetched::Provisional, _)) => Ok(()),
-            Err(GetError::Fetch(error @ (FetchError::NoSourceLeft(_) | FetchError::Changed { .. }))) => {
+            Err(GetError::Fetch(error @ (FetchError::NoSourceLeft(_) | FetchError::Changed))) => {
                 // It may have been hashed meanwhile; else there is nobody who would ever say so.
                 let hits = hits_of(index, name, filter).await?;
                 let is_hopeless = hits.iter().all(|hit| hit.content.root.is_none());
-                if is_hopeless && !matches!(error, FetchError::Changed { .. }) {
-                    Err(error.into())
-                } else {
-                    Ok(())
-                }
+                if is_hopeless && !matches!(error, FetchError::Changed) { Err(error.into()) } else { Ok(()) }
             }
             Err(error) => Err(error),
         }
@@ -201,33 +198,37 @@ impl Getter<'_> {
         index: &FramedIndex,
         name: &FileName,
         mut content: Content,
-        mut filter: Filter,
+        filter: Filter,
         watch: &mut impl FnMut(Happening<'_>),
     ) -> Result<Got, GetError> {
-        let mut superseded = self.superseded(index, name).await?;
-        let mut changes = 0;
+        // Who asks for a root doesn't want another one.
+        let is_by_name = filter.root_prefix.is_none();
+        let mut superseded = if is_by_name { self.superseded(index, name).await? } else { Vec::new() };
+        let (mut changes, mut waits) = (0, 0);
         loop {
             let root = content.root.expect("it has been waited for");
             let target = Target::Root(root);
-            match self.fetch(index, target, None, name, content, &superseded, watch).await {
+            let error = match self.fetch(index, target, None, name, content, &superseded, watch).await {
                 Ok((_, resumed_bytes)) => {
                     let file_bytes = content.file_bytes.map_or(0, FileBytes::bytes);
                     let (name, root) = (name.clone(), Some(root));
                     return Ok(Got { name, file_bytes, resumed_bytes, duration: Duration::ZERO, root });
                 }
-                // Who asks for a root doesn't want another one.
-                Err(GetError::Fetch(FetchError::Changed { by }))
-                    if changes < CHANGES_MAX && filter.root_prefix.is_none() =>
-                {
+                Err(GetError::Fetch(error)) if is_by_name => error,
+                Err(error) => return Err(error),
+            };
+            if !matches!(error, FetchError::Changed | FetchError::NoSourceLeft(Missing::Sources)) {
+                return Err(error.into());
+            }
+            match stands_for(index, name, &filter, root, watch).await? {
+                Now::Another(now) if changes < CHANGES_MAX => {
                     changes += 1;
                     watch(Happening::Changed);
-                    filter.member = by.as_deref().and_then(|by| MemberName::new(by).ok()).or(filter.member);
-                    content = changed_content(index, name, &filter, root, by).await?;
-                    if content.root != Some(root) {
-                        superseded.push(root);
-                    }
+                    superseded.push(root);
+                    content = now;
                 }
-                Err(error) => return Err(error),
+                Now::Same if matches!(error, FetchError::Changed) && waits < WAITS_MAX => waits += 1,
+                Now::Another(_) | Now::Same | Now::Nothing => return Err(error.into()),
             }
         }
     }
@@ -238,8 +239,8 @@ impl Getter<'_> {
         let mut unfinished = Part::unfinished(self.folder, name).unwrap_or_default();
         if !unfinished.is_empty() {
             let everybodys = Filter { is_exact: true, ..Filter::default() };
-            let listed = hits_of(index, name, &everybodys).await?;
-            unfinished.retain(|root| listed.iter().all(|hit| hit.content.root != Some(*root)));
+            let (listed, is_all) = listed(index, name, &everybodys).await?;
+            unfinished.retain(|root| is_all && listed.iter().all(|hit| hit.content.root != Some(*root)));
         }
         Ok(unfinished)
     }
@@ -296,7 +297,7 @@ impl Getter<'_> {
                 result = &mut downloading => {
                     if result.is_ok() {
                         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-                        attempts.proved(source.address);
+                        attempts.proved(Instant::now(), source.address);
                     }
                     return result;
                 }

@@ -7,7 +7,6 @@ use bittrickle_wire::{Content, FileName, Query, Root, Target};
 use tokio::time::sleep;
 
 use super::{GetError, Happening};
-use crate::net::fetch::FetchError;
 use crate::net::framed::FramedIndex;
 use crate::net::index::{IndexError, locate, search};
 use crate::transfer::{Candidate, Choice, Wanted, choose, wanted};
@@ -36,11 +35,7 @@ pub(super) async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Fil
         let text = Query::new(text).map_err(IndexError::from)?;
         let (hits, _) =
             search(index, &text, &filter, PAGES_MAX, usize::MAX).await.map_err(IndexError::from)?;
-        let candidates: Vec<_> = hits
-            .iter()
-            .map(|hit| Candidate { content: hit.content, members: hit.members, sources: hit.sources })
-            .collect();
-        match choose(&candidates) {
+        match choose(&candidates(&hits)) {
             Choice::None => {}
             Choice::One(index) => return Ok((hits[index].clone(), filter)),
             Choice::Several(several) => {
@@ -97,28 +92,51 @@ pub(super) async fn hashed_content(
     }
 }
 
-/// Waits until what has changed has been hashed again: what the name stands for then, which may be the same as before.
-pub(super) async fn changed_content(
+/// What a name stands for that stood for a content which nobody gives any more.
+pub(super) enum Now {
+    /// The same still.
+    Same,
+    /// This, and nobody lists what it was.
+    Another(Content),
+    Nothing,
+}
+
+/// Looks what a name stands for, once a source says that it doesn't have what it was. As long as somebody lists the same
+/// content under it, nothing else is what was meant; then it is resolved like anything that is asked for.
+pub(super) async fn stands_for(
     index: &FramedIndex,
     name: &FileName,
     filter: &Filter,
     before: Root,
-    by: Option<String>,
-) -> Result<Content, GetError> {
+    watch: &mut impl FnMut(Happening<'_>),
+) -> Result<Now, GetError> {
     // It takes a moment until it is published anew. Where only its times have changed, it never is.
     for _ in 0..CHANGED_LOOKS {
         sleep(CHANGED_EVERY).await;
         let hits = hits_of(index, name, filter).await?;
-        let mut rooted = hits.iter().filter(|hit| hit.content.root.is_some() && hit.sources > 0);
-        match rooted.find(|hit| hit.content.root != Some(before)) {
-            Some(hit) => return Ok(hit.content),
-            None if hits.iter().all(|hit| hit.sources == 0) => return Err(FetchError::Changed { by }.into()),
+        match hits.iter().find(|hit| hit.content.root == Some(before)) {
+            Some(hit) if hit.sources == 0 => return Ok(Now::Nothing),
+            Some(_) => continue,
             None => {}
         }
+        return match choose(&candidates(&hits)) {
+            Choice::None => Ok(Now::Nothing),
+            Choice::One(one) if hits[one].content.root.is_some() => Ok(Now::Another(hits[one].content)),
+            Choice::One(_) => hashed_content(index, name, filter, watch).await.map(Now::Another),
+            Choice::Several(several) => {
+                let hits = several.into_iter().map(|choice| hits[choice].clone());
+                Err(GetError::Several(with_members(index, hits).await))
+            }
+        };
     }
-    let hits = hits_of(index, name, filter).await?;
-    let same = hits.iter().find(|hit| hit.content.root == Some(before) && hit.sources > 0);
-    same.map(|hit| hit.content).ok_or(FetchError::Changed { by }.into())
+    watch(Happening::Hashing(name));
+    Ok(Now::Same)
+}
+
+fn candidates(hits: &[Hit]) -> Vec<Candidate> {
+    let candidate =
+        |hit: &Hit| Candidate { content: hit.content, members: hit.members, sources: hit.sources };
+    hits.iter().map(candidate).collect()
 }
 
 /// What is listed under a name by now.
@@ -127,6 +145,15 @@ pub(super) async fn hits_of(
     name: &FileName,
     filter: &Filter,
 ) -> Result<Vec<Hit>, GetError> {
+    Ok(listed(index, name, filter).await?.0)
+}
+
+/// The same, and whether that is all.
+pub(super) async fn listed(
+    index: &FramedIndex,
+    name: &FileName,
+    filter: &Filter,
+) -> Result<(Vec<Hit>, bool), GetError> {
     let text = Query::new(name.as_str()).map_err(IndexError::from)?;
-    Ok(search(index, &text, filter, PAGES_MAX, usize::MAX).await.map_err(IndexError::from)?.0)
+    Ok(search(index, &text, filter, PAGES_MAX, usize::MAX).await.map_err(IndexError::from)?)
 }

@@ -2,18 +2,18 @@
 //! name doesn't stand for any more (BT-3.8-5). Whatever is taken over is hashed before it counts.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
+use std::io::{self, Read as _};
 
 use std::sync::Arc;
 
 use bittrickle_wire::content::{Layout, Manifest, ManifestEntry};
 use bittrickle_wire::{FileName, Root, Target};
-use cap_fs_ext::DirExt as _;
-use cap_std::fs::{Dir, DirEntry, MetadataExt as _, PermissionsExt as _};
+use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
+use cap_std::fs::{Dir, DirEntry, MetadataExt as _, OpenOptions, Permissions, PermissionsExt as _};
 
 use super::Names;
 use super::open_journal::{lock, read, write_anew};
-use crate::share::folder::{Folder, FolderError};
+use crate::share::folder::{Folder, FolderError, open_to_read};
 use crate::transfer::{Journal, JournalHeader, PieceSet};
 
 /// What an adopted part has to fit.
@@ -68,25 +68,31 @@ impl Adopting<'_> {
     }
 }
 
-/// The roots that unfinished downloads of this final name are of.
+/// The roots that unfinished downloads of this final name are of; those of which most is claimed come first.
 pub(super) fn unfinished(folder: &Folder, name: &FileName) -> io::Result<Vec<Root>> {
-    let mut roots = Vec::new();
+    let mut found = Vec::new();
     for entry in folder.dir().entries()? {
         let Ok(journal) = entry?.file_name().into_string() else { continue };
         if !journal.starts_with(".bittrickle-") || !journal.ends_with(".journal") {
             continue;
         }
-        // One that is under way, or can't be read, is none of this download's business.
-        let Ok(Some(mut file)) = lock(folder, &journal, false) else { continue };
-        if let Ok(Some((header, ..))) = read(&mut file)
-            && let Target::Root(root) = header.target
-            && header.name == *name
+        let Ok(file) = open_to_read(folder.dir(), &journal) else { continue };
+        let claimed_bytes = file.metadata()?.len();
+        let mut beginning = Vec::new();
+        file.take(HEADER_BYTES_MAX).read_to_end(&mut beginning)?;
+        if let Ok((JournalHeader { target: Target::Root(root), name: final_name, .. }, ..)) =
+            Journal::read(&beginning)
+            && final_name == *name
         {
-            roots.push(root);
+            found.push((claimed_bytes, root));
         }
     }
-    Ok(roots)
+    found.sort_by_key(|(claimed_bytes, _)| std::cmp::Reverse(*claimed_bytes));
+    Ok(found.into_iter().map(|(_, root)| root).collect())
 }
+
+/// Bytes in which a journal's header stands.
+const HEADER_BYTES_MAX: u64 = 2_048;
 
 /// Removes an unfinished download.
 pub(super) fn remove(folder: &Folder, root: Root, name: &FileName) -> Result<(), FolderError> {
@@ -148,11 +154,18 @@ impl Fitting<'_> {
                 self.fit(&dir.open_dir_nofollow(&name)?, &path)?;
                 continue;
             }
-            let is_executable = metadata.permissions().mode() & OWNER_EXECUTES != 0;
             match self.files.get(&*path) {
-                Some(&(number, bytes, executable)) if metadata.is_file() && executable == is_executable => {
+                Some(&(number, bytes, is_executable)) if metadata.is_file() => {
+                    let mut options = OpenOptions::new();
+                    let file = dir.open_with(&name, options.write(true).follow(FollowSymlinks::No))?;
                     if metadata.size() > bytes {
-                        dir.open_with(&name, cap_std::fs::OpenOptions::new().write(true))?.set_len(bytes)?;
+                        file.set_len(bytes)?;
+                    }
+                    let mode = metadata.permissions().mode();
+                    if is_executable != (mode & OWNER_EXECUTES != 0) {
+                        // Those who may read it may execute it, or nobody. Where the file system keeps no modes, it has its own.
+                        let mode = if is_executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 };
+                        let _ = file.set_permissions(Permissions::from_mode(mode));
                     }
                     for piece in self.layout.file_pieces(number) {
                         let place = self.layout.piece(piece);

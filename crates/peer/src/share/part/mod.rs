@@ -92,10 +92,15 @@ impl Part {
                 adopting.of_name()?;
             }
             for before in superseded.iter().filter(|before| *before != root) {
-                if !folder.has_entry(&names.part) {
-                    adopting.of_root(*before)?;
+                let taken = match folder.has_entry(&names.part) {
+                    true => Ok(()),
+                    false => adopting.of_root(*before),
+                };
+                match taken.and_then(|()| adopt::remove(folder, *before, name)) {
+                    // Somebody else goes on with it.
+                    Err(FolderError::UnderWay) => {}
+                    taken => taken?,
                 }
-                adopt::remove(folder, *before, name)?;
             }
         }
         let (journal, claimed) = OpenJournal::open(folder, &names, &header)?;
@@ -115,7 +120,7 @@ impl Part {
         Ok((part, claimed))
     }
 
-    /// The roots that unfinished downloads of this final name are of, but for those under way.
+    /// The roots that unfinished downloads of this final name are of; those of which most is claimed come first.
     ///
     /// # Errors
     /// The folder can't be read.

@@ -13,7 +13,7 @@ use cap_std::fs::{Dir, DirBuilder, DirBuilderExt as _, OpenOptions, OpenOptionsE
 
 use rustix::fs::{Mode, OFlags, openat};
 
-use crate::share::folder::{Folder, FolderError, open_to_read, unless_unable};
+use crate::share::folder::{Folder, FolderError, is_unable, open_to_read, unless_unable};
 
 /// A hidden folder of our own, in which the tree grows. Nobody but its user can look into it before it is complete.
 #[derive(Debug)]
@@ -82,7 +82,10 @@ impl Tree {
     /// Makes all that was written durable, in one go for however many files.
     pub(super) fn sync(&self) -> io::Result<()> {
         #[cfg(target_os = "linux")]
-        unless_unable(rustix::fs::syncfs(&self.sync).map_err(io::Error::from))?;
+        match rustix::fs::syncfs(&self.sync).map_err(io::Error::from) {
+            Err(error) if is_unable(&error) => sync_below(&self.dir)?,
+            synced => synced?,
+        }
         #[cfg(not(target_os = "linux"))]
         rustix::fs::sync();
         Ok(())
@@ -161,6 +164,20 @@ impl Tree {
         open.parent = Some((parent.to_owned(), dir));
         Ok(file?.into_std())
     }
+}
+
+/// Makes a folder durable, and what is below it, one by one.
+fn sync_below(dir: &Dir) -> io::Result<()> {
+    for entry in dir.entries()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_below(&dir.open_dir_nofollow(entry.file_name())?)?;
+        } else {
+            entry.open()?.into_std().sync_all()?;
+        }
+    }
+    let handle = openat(dir, ".", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty());
+    unless_unable(File::from(handle.map_err(io::Error::from)?).sync_all())
 }
 
 /// How many entries there are in a folder, at whatever depth.
