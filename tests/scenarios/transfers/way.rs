@@ -17,6 +17,9 @@ use crate::programs;
 /// What happens to the answers of an otherwise honest source, each time but the last.
 type Fault = fn(Vec<Message>) -> Act;
 
+/// What is asked for, and how that is told.
+type Place = (&'static str, fn(&Message) -> bool);
+
 /// BT-3.5-4: a bit changed on the way, or an end in the middle, wherever in a download, is tried again.
 #[test]
 fn what_breaks_on_the_way_is_fetched_again_from_the_same_source() {
@@ -28,8 +31,7 @@ fn what_breaks_on_the_way_is_fetched_again_from_the_same_source() {
     let is_described = |request: &Message| matches!(request, Message::Describe(_));
     let is_outline = |request: &Message| asks_for(request, Part::OUTLINE);
     let is_pieces = |request: &Message| asks_for(request, Part::PIECES);
-    let places: [(&str, fn(&Message) -> bool); 3] =
-        [("description", is_described), ("outline", is_outline), ("pieces", is_pieces)];
+    let places: [Place; 3] = [("description", is_described), ("outline", is_outline), ("pieces", is_pieces)];
     let faults: [(&str, Fault); 2] = [
         ("a bit", Act::Break),
         ("an end", |mut answer| {

@@ -140,7 +140,7 @@ mod tests {
         let everything = Everything::of(&folder).unwrap();
         let files: Vec<_> = everything.files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
         assert_eq!(files, [("a.txt", 5), ("caf\u{e9}", 6), ("\u{e9}", 2)]);
-        assert_eq!(everything.folders.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["photos"]);
+        assert_eq!(everything.folders.iter().map(FileName::as_str).collect::<Vec<_>>(), ["photos"]);
         let left_out: Vec<_> =
             everything.left_out.iter().map(|(name, why)| format!("{name}: {why}")).collect();
         for told in [

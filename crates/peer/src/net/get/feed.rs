@@ -13,6 +13,20 @@ use crate::net::fetch::{Event, FetchError, Fetched, Fetching, Job, Progress};
 use crate::net::framed::FramedIndex;
 use crate::net::index::IndexError;
 
+/// A content, and how it is fetched.
+pub(super) struct ToFetch<'a> {
+    /// What tickets are asked for.
+    pub(super) target: Target,
+    /// From this member's devices alone, where it matters whose it is.
+    pub(super) from: Option<&'a MemberName>,
+    /// What it will be called.
+    pub(super) name: &'a FileName,
+    /// What the index lists.
+    pub(super) content: Content,
+    /// Roots that the name stood for before.
+    pub(super) superseded: &'a [Root],
+}
+
 /// A download, and what is known of its sources.
 struct Feed<'a> {
     fetching: Fetching,
@@ -52,13 +66,10 @@ impl Getter<'_> {
     pub(super) async fn fetch(
         &self,
         index: &FramedIndex,
-        target: Target,
-        from: Option<&MemberName>,
-        name: &FileName,
-        content: Content,
-        superseded: &[Root],
+        to_fetch: ToFetch<'_>,
         watch: &mut impl FnMut(Happening<'_>),
     ) -> Result<(Fetched, u64), GetError> {
+        let ToFetch { target, from, name, content, superseded } = to_fetch;
         let device = self.device.expect("who speaks frames has a key").clone();
         let (folder, shares) = (Arc::clone(self.folder), Arc::clone(self.shares));
         let job = Job {

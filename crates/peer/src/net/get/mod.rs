@@ -21,6 +21,7 @@ use super::index::{Index, IndexError, SourceAt, locate, locate_legacy};
 use super::legacy_download::{self, LegacyDownloadError};
 use crate::share::{Folder, FolderError, Part, Shares};
 use crate::transfer::{Allowed, Attempts, Deadlines};
+use feed::ToFetch;
 use resolve::{Now, hashed_content, hits_of, listed, resolve, stands_for};
 use supply::who;
 
@@ -180,7 +181,8 @@ impl Getter<'_> {
         let hashing = sources.into_iter().find(|source| source.access.is_some());
         let member = hashing.and_then(|source| MemberName::new(&source.member?).ok());
         filter.member = member.or(filter.member.take());
-        match self.fetch(index, target, filter.member.as_ref(), name, content, &[], watch).await {
+        let to_fetch = ToFetch { target, from: filter.member.as_ref(), name, content, superseded: &[] };
+        match self.fetch(index, to_fetch, watch).await {
             Ok((Fetched::Complete | Fetched::Provisional, _)) => Ok(()),
             Err(GetError::Fetch(error @ (FetchError::NoSourceLeft(_) | FetchError::Changed))) => {
                 // It may have been hashed meanwhile; else there is nobody who would ever say so.
@@ -208,7 +210,8 @@ impl Getter<'_> {
         loop {
             let root = content.root.expect("it has been waited for");
             let target = Target::Root(root);
-            let error = match self.fetch(index, target, None, name, content, &superseded, watch).await {
+            let to_fetch = ToFetch { target, from: None, name, content, superseded: &superseded };
+            let error = match self.fetch(index, to_fetch, watch).await {
                 Ok((_, resumed_bytes)) => {
                     let file_bytes = content.file_bytes.map_or(0, FileBytes::bytes);
                     let (name, root) = (name.clone(), Some(root));

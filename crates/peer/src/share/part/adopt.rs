@@ -100,7 +100,7 @@ pub(super) fn remove(folder: &Folder, root: Root, name: &FileName) -> Result<(),
     let Some(_locked) = lock(folder, &names.journal, false)? else { return Ok(()) };
     match folder.dir().symlink_metadata(&names.part) {
         Ok(metadata) if metadata.is_dir() => {
-            folder.dir().open_dir_nofollow(&names.part)?.remove_open_dir_all()?
+            folder.dir().open_dir_nofollow(&names.part)?.remove_open_dir_all()?;
         }
         Ok(_) => folder.dir().remove_file(&names.part)?,
         Err(_) => {}
