@@ -190,6 +190,7 @@ class Download(Share):
                     with Connection(source, self.target(), device_secret, encoding) as connection:
                         try:
                             self.take(connection)
+                            ATTEMPTS.answered(source["address"])
                         except ProtocolError as error:
                             # What isn't authentic, or is cut, was changed on the way.
                             if not isinstance(error, (Ended, NotAuthentic, codec.FramingLost)):

@@ -50,6 +50,7 @@ class Peer:
         self.logged_out = threading.Event()
         self.heartbeat_seconds = 2.0
         self.boot_id: str | None = None
+        self.next_return, self.return_wait = 0.0, 0.0  # BT-2.4-2
         self.gate = TicketGate()
         self.index = Index(pinned, self.device_secret, encoding, self.greet)
         self.file_server = FileServer(self.index.local_host(), self.device_secret, self.gate, self.find_share,
@@ -118,7 +119,7 @@ class Peer:
         except Refusal as refusal:
             if refusal.code == codec.NO_SESSION:  # BT-2.4-2
                 with self.commands:
-                    if not self.logged_out.is_set():
+                    if not self.logged_out.is_set() and self.may_return():
                         self.login()
                         self.publish_again()
             raise
@@ -127,13 +128,24 @@ class Peer:
         if self.commands.acquire(blocking=False):
             try:
                 if self.changes == changes_before and reply["digest"] != digest(self.offers) \
-                        and not self.logged_out.is_set():
+                        and not self.logged_out.is_set() and self.may_return():
                     self.index.ask("Logout")
                     self.login()
                     self.publish_again()
             finally:
                 self.commands.release()
         return reply
+
+    def may_return(self) -> bool:
+        """Not again and again to an index that forgets us each time (BT-2.4-2)."""
+        now = time.monotonic()
+        if now < self.next_return:
+            return False
+        if now >= self.next_return + 30:
+            self.return_wait = 0.0
+        self.return_wait = min(max(self.return_wait * 2, 0.25), 30.0)
+        self.next_return = now + self.return_wait
+        return True
 
     def publish_again(self) -> None:
         self.changes += 1

@@ -114,8 +114,11 @@ class Attempts:
 
     def __init__(self) -> None:
         self.made: dict[str, list[float]] = {}  # by address
+        self.known: set[str] = set()  # addresses that have brought a piece
 
     def may_begin(self, address: str) -> bool:
+        if address in self.known:
+            return True
         now = time.monotonic()
         self.made = {at: made for at, made in self.made.items() if now - made[0] < self.PERIOD_SECONDS}
         host = address.rsplit(":", 1)[0]
@@ -125,8 +128,16 @@ class Attempts:
     def begin(self, address: str) -> None:
         self.made.setdefault(address, []).append(time.monotonic())
 
+    def answered(self, address: str) -> None:
+        """All that was asked for was answered, though it may have been nothing."""
+        if self.made.get(address):
+            self.made[address].pop()
+        if not self.made.get(address, True):
+            del self.made[address]
+
     def proved(self, address: str) -> None:
         self.made.pop(address, None)
+        self.known.add(address)
 
 
 ATTEMPTS = Attempts()
