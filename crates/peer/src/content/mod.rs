@@ -14,6 +14,6 @@ pub use cache::{CacheError, HashCache};
 pub use hasher::{HashError, Hashed, hash_file};
 pub use identity::Identity;
 pub use settled::{ATTEMPTS_MAX, Hashing, Settled};
-pub(crate) use spelling::{spelled, spelled_path};
+pub(crate) use spelling::{Spellings, spellings, spellings_below};
 pub(crate) use walk::is_unfinished;
 pub use walk::{LeftOut, WalkError, Walked, hash_files, walk};

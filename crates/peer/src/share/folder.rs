@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use bittrickle_wire::{FileBytes, FileName};
 use cap_fs_ext::{DirExt as _, FollowSymlinks, OpenOptionsFollowExt as _};
@@ -18,7 +19,7 @@ use rustix::fs::{AtFlags, CWD, OFlags, RenameFlags, fstatvfs, linkat, renameat_w
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use crate::content::spelled;
+use crate::content::{self, Spellings};
 
 /// The folder.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Folder {
     /// The same folder once more: the handle above can't be synced.
     sync: File,
     file_mode: u32,
+    /// How it spells its names, as far as that was looked for.
+    spellings: Mutex<Spellings>,
 }
 
 /// A file that is open to be sent.
@@ -87,7 +90,8 @@ impl Folder {
     /// It isn't there, isn't a folder, or can't be read.
     pub fn open(path: &Path, file_mode: u32) -> io::Result<Self> {
         let dir = Dir::open_ambient_dir(path, ambient_authority())?;
-        Ok(Self { dir, sync: File::open(path)?, file_mode: file_mode & 0o666 })
+        let spellings = Mutex::default();
+        Ok(Self { dir, sync: File::open(path)?, file_mode: file_mode & 0o666, spellings })
     }
 
     /// Opens a file to send it.
@@ -126,7 +130,13 @@ impl Folder {
         if label.is_ascii() || self.has_entry(label) {
             return Cow::Borrowed(label);
         }
-        spelled(&self.dir, label).map_or(Cow::Borrowed(label), Cow::Owned)
+        let mut spellings = self.spellings.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was seen before is there still, or all names are looked at once more.
+        if let Some(name) = spellings.get(label).filter(|name| self.has_entry(name)) {
+            return Cow::Owned(name.clone());
+        }
+        *spellings = content::spellings(&self.dir);
+        spellings.get(label).map_or(Cow::Borrowed(label), |name| Cow::Owned(name.clone()))
     }
 
     /// The same for names that no content has.

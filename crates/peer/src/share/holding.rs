@@ -14,7 +14,7 @@ use cap_std::fs::Dir;
 
 use super::folder::{Folder, FolderError, open_to_read};
 use super::part::Part;
-use crate::content::{Identity, spelled_path};
+use crate::content::{Identity, Spellings, spellings_below};
 use crate::transfer::PieceSet;
 
 /// A content and where its bytes are. What it is stays the same; whether it may be sent doesn't:
@@ -35,6 +35,8 @@ pub struct Holding {
     /// What its pieces are checked against by whoever fetches them.
     pub outline: Vec<ChainingValue>,
     store: Store,
+    /// How a folder's files are spelled on disk, where one isn't there by its label.
+    spellings: OnceLock<Spellings>,
     /// It isn't on offer any more.
     is_taken_back: AtomicBool,
     /// A file of it isn't the one that was hashed any more: its path in a folder.
@@ -125,8 +127,8 @@ impl Holding {
         outline: Vec<ChainingValue>,
         store: Store,
     ) -> Self {
-        let (is_taken_back, changed, is_users) = Default::default();
-        Self { root, layout, manifest, outline, store, is_taken_back, changed, is_users }
+        let (spellings, is_taken_back, changed, is_users) = Default::default();
+        Self { root, layout, manifest, outline, store, spellings, is_taken_back, changed, is_users }
     }
 
     /// What it is.
@@ -252,10 +254,11 @@ impl Holding {
         let opened = match &self.store {
             Store::File { folder, name, .. } => folder.open_shared(name).map(|shared| shared.file),
             Store::Tree { dir, .. } => match open_to_read(dir, self.path(file)) {
-                Err(FolderError::NotFound) => match spelled_path(dir, self.path(file)) {
-                    Some(path) => open_to_read(dir, &path),
-                    None => Err(FolderError::NotFound),
-                },
+                Err(FolderError::NotFound) if !self.path(file).is_ascii() => {
+                    let spellings = self.spellings.get_or_init(|| spellings_below(dir));
+                    let path = spellings.get(self.path(file)).ok_or(FolderError::NotFound);
+                    path.and_then(|path| open_to_read(dir, path))
+                }
                 opened => opened,
             },
             Store::Part { part, .. } => {

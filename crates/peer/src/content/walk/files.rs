@@ -14,7 +14,7 @@ use rustix::fs::OFlags;
 use super::super::hasher::{HashError, Hashed};
 use super::super::identity::Identity;
 use super::super::settled::{Hashing, Settled};
-use super::super::spelling::with_spelling;
+use super::super::spelling::{Spellings, with_spelling};
 use super::{LeftOut, WalkError, reason};
 
 /// A file that was hashed.
@@ -53,6 +53,8 @@ struct Worker<'a> {
     files: &'a Files<'a>,
     /// The folder that the last file was in: the next one is often there as well.
     parent: Option<(String, Dir)>,
+    /// How that folder spells its names, where one has been looked for.
+    spellings: Option<Spellings>,
     /// What the cache isn't told yet.
     news: Vec<(PathBuf, Identity, Hashed)>,
     news_bytes: u64,
@@ -102,7 +104,7 @@ impl Files<'_> {
 
 impl<'a> Worker<'a> {
     fn new(files: &'a Files<'a>) -> Self {
-        Self { files, parent: None, news: Vec::new(), news_bytes: 0 }
+        Self { files, parent: None, spellings: None, news: Vec::new(), news_bytes: 0 }
     }
 
     /// Hashes small files until none is left.
@@ -171,8 +173,10 @@ impl<'a> Worker<'a> {
         let mut options = OpenOptions::new();
         // A pipe that takes the file's place is opened without waiting for its other end, and then left out.
         options.read(true).follow(FollowSymlinks::No).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let mut spellings = self.spellings.take().filter(|_| self.is_parent(parent));
         let dir = self.parent(parent).map_err(|error| reason(&error))?;
-        let file = with_spelling(dir, name, |name| dir.open_with(name, &options));
+        let file = with_spelling(dir, &mut spellings, name, |name| dir.open_with(name, &options));
+        self.spellings = spellings;
         let file = file.map_err(|error| reason(&error))?.into_std();
         let metadata = file.metadata().map_err(|error| reason(&error))?;
         if !metadata.is_file() {
@@ -182,16 +186,24 @@ impl<'a> Worker<'a> {
         Ok(Opened { file, file_bytes: metadata.len(), is_executable })
     }
 
+    /// Whether the last file was in this folder.
+    fn is_parent(&self, path: &str) -> bool {
+        self.parent.as_ref().map_or("", |(parent, _)| parent) == path
+    }
+
     /// The folder of this path, opened component by component: a link that took a component's place isn't followed.
     fn parent(&mut self, path: &str) -> io::Result<&Dir> {
         let files = self.files;
         if path.is_empty() {
+            self.parent = None;
             return Ok(files.dir);
         }
         let opened = match self.parent.take() {
             Some((opened, dir)) if opened == path => dir,
             _ => {
-                let open = |dir: &Dir, label| with_spelling(dir, label, |name| dir.open_dir_nofollow(name));
+                let open = |dir: &Dir, label| {
+                    with_spelling(dir, &mut None, label, |name| dir.open_dir_nofollow(name))
+                };
                 let mut components = path.split('/');
                 let first = open(files.dir, components.next().unwrap_or_default())?;
                 components.try_fold(first, |dir, component| open(&dir, component))?
