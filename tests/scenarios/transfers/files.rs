@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bittrickle_tests::content::{Content, random_bytes};
 use bittrickle_tests::server::Server;
 use bittrickle_tests::source::{Act, Source, asks_for};
 use bittrickle_tests::wait::wait_until;
+use bittrickle_wire::Message;
 use bittrickle_wire::messages::Part;
 
 use super::{
@@ -149,6 +151,27 @@ fn many_empty_files_and_folders_come_from_one_source() {
         assert_eq!(told, ["File downloaded successfully."], "{name}: {:?}", bob.stderr());
     }
     assert_eq!(fs::read(bob.path("last.txt")).unwrap(), b"last");
+}
+
+/// BT-3.5-5: nor is one that others were quicker than, however often.
+#[test]
+fn a_source_that_others_were_quicker_than_is_a_source_still() {
+    let server = Server::start(&programs());
+    let (mut alice, mut bob) = (peer(&server, ALICE, &[]), peer(&server, BOB, &[]));
+    // Slow in answering, so that whatever is small has come from the other one by then.
+    let slow = Source::log_in(&server, CAROL);
+    let wait = |_: &Message, answer| {
+        std::thread::sleep(Duration::from_millis(30));
+        Act::Send(answer)
+    };
+    for number in 0..6 {
+        let (name, bytes) = (number.to_string(), random_bytes(10, number));
+        alice.share(&name, &bytes);
+        slow.share(&name, &Content::file(&bytes), wait);
+        assert_eq!(bob.ask(&format!("get {name}")), ["File downloaded successfully."], "{:?}", bob.stderr());
+    }
+    slow.share("hers", &Content::file(b"hers"), wait);
+    assert_eq!(bob.ask("get hers"), ["File downloaded successfully."], "{:?}", bob.stderr());
 }
 
 /// What was shared in an earlier session is counted, as far as anybody wants to know.

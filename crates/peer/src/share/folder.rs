@@ -212,10 +212,9 @@ impl Folder {
         if free_bytes < file_bytes { Err(FolderError::NoSpace { free_bytes, file_bytes }) } else { Ok(()) }
     }
 
-    /// Gives a file or a folder, which is open and stands under a hidden name, its final one (BT-3.5-6). What has that name
-    /// already stays as it is. Where somebody else may write to the folder as well, something else may stand under the hidden
-    /// name by now: what gets the final one is what is open. Where the file system's numbers don't tell whether it is,
-    /// `is_right` looks at what got it.
+    /// Moves an open file or folder from its hidden name to its final one (BT-3.5-6). An existing file of that name stays as it
+    /// is. Another user of the folder may have replaced what the hidden name stands for: what gets the final name is the open
+    /// file. On file systems whose inode numbers aren't stable, `is_right` compares the bytes instead.
     ///
     /// # Errors
     /// Something of this name is there, something else under the hidden one, or the disk fails.
@@ -229,7 +228,7 @@ impl Folder {
         if open.metadata()?.is_file() {
             match self.link_open(open, name) {
                 Ok(()) => {
-                    // A name too many does no harm; what isn't ours isn't removed.
+                    // The hidden name is removed only while it names this file. A file with both names is complete as well.
                     if self.is_same(open, hidden) {
                         let _ = self.dir.remove_file(hidden);
                     }

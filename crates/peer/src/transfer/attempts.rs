@@ -1,7 +1,7 @@
 //! Attempts: which addresses may be connected to, and when (BT-3.5-5).
 //!
-//! The index says where sources are. One that lies could aim its peers at somebody: so an address that brings nothing is
-//! left alone, whichever downloads it is named for.
+//! The index names the addresses of sources. A hostile index could aim its peers at a victim; so an address that brings
+//! nothing is left alone, whichever downloads it is named for.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +13,7 @@ pub struct Attempts {
     is_index_here: bool,
     /// Addresses that have brought nothing.
     tried: HashMap<SocketAddr, Tried>,
-    /// Addresses that have: whoever the index names there is a source.
+    /// Addresses that have brought a piece, and so are sources.
     proved: HashMap<SocketAddr, BackOff>,
 }
 

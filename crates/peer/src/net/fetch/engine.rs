@@ -302,7 +302,7 @@ impl Engine {
     pub(super) fn finish(&self, over: Over) {
         let mut state = self.state();
         state.over.get_or_insert(over);
-        state.sources.values_mut().for_each(Active::close);
+        state.sources.values_mut().for_each(Active::end);
         drop(state);
         self.changed.notify_all();
     }

@@ -147,8 +147,9 @@ impl Engine {
         }
         let Some(active) = state.sources.remove(&id) else { return };
         self.progress.set_sources(state.sources.len());
-        // One that was empty, or that others were quicker with, has done what it could.
-        if active.has_answered && result.as_ref().err().is_none_or(SourceError::has_moved_on) {
+        // One that was empty, or that others were quicker than, has done what it could.
+        let has_done = state.over.is_some() || result.as_ref().err().is_none_or(SourceError::has_moved_on);
+        if active.has_answered && has_done {
             self.attempts().answered(active.who.address);
         }
         if let (Err(error), None) = (result, &state.over) {
@@ -198,6 +199,16 @@ impl State {
 }
 
 impl Active {
+    /// Ends the source with its download. A source that hasn't described the content yet is let do so in the background:
+    /// cut off now, its address would count as one that brings nothing (BT-3.5-5).
+    pub(super) fn end(&mut self) {
+        if self.has_answered {
+            self.close();
+        } else {
+            self.socket = None;
+        }
+    }
+
     /// Ends what its thread waits for.
     pub(super) fn close(&mut self) {
         if let Some(socket) = &self.socket {

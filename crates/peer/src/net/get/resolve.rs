@@ -47,7 +47,7 @@ pub(super) async fn resolve(index: &FramedIndex, what: &str) -> Result<(Hit, Fil
     Err(GetError::NotFound)
 }
 
-/// Who has which of several contents, as far as they are online. If the index doesn't say, that is missing.
+/// Each content with the members who have it and are online. Members are left out when the index doesn't answer.
 async fn with_members(index: &FramedIndex, hits: impl Iterator<Item = Hit>) -> Vec<(Hit, Vec<String>)> {
     let mut choices = Vec::new();
     for hit in hits {
@@ -92,17 +92,18 @@ pub(super) async fn hashed_content(
     }
 }
 
-/// What a name stands for that stood for a content which nobody gives any more.
+/// What a name stands for now, after its last source has refused the content that it stood for.
 pub(super) enum Now {
-    /// The same still.
+    /// Still the same content.
     Same,
-    /// This, and nobody lists what it was.
+    /// This content; nobody lists the one before under the name.
     Another(Content),
+    /// Nothing that can be fetched now.
     Nothing,
 }
 
-/// Looks what a name stands for, once a source says that it doesn't have what it was. As long as somebody lists the same
-/// content under it, nothing else is what was meant; then it is resolved like anything that is asked for.
+/// Asks the index what a name stands for, after its last source has refused the content `before`. While a member lists that
+/// content under the name, no other one is chosen; afterwards the name is resolved as at first.
 pub(super) async fn stands_for(
     index: &FramedIndex,
     name: &FileName,
