@@ -10,7 +10,6 @@ use bittrickle_tests::get::Taker;
 use bittrickle_tests::peer::{At, Peer, join};
 use bittrickle_tests::sealed_index::{Answer, SealedIndex};
 use bittrickle_wire::Kind;
-use bittrickle_wire::messages::Request;
 
 use crate::programs;
 use crate::source::{Source, answer_with};
@@ -167,25 +166,6 @@ fn pages_that_lead_back_are_no_answer() {
     let mut bob = bob(&index, &[]);
     assert!(bob.ask("sch a").is_empty());
     bob.wait_for_stderr("a page that leads back");
-}
-
-/// BT-2.5-2: nor does a list without an end fill anybody's memory.
-#[test]
-fn a_list_without_an_end_is_cut() {
-    let file = |number: u32| format!(r#"{{"name":"{number}","content":{UNHASHED},"sources":1}}"#);
-    let index = SealedIndex::start(move |request| match request {
-        Request::ListFiles(list) => {
-            let from = list.after.map_or(0, |after| after + 1);
-            let files: Vec<String> = (from..from + 2).map(file).collect();
-            let next = if from == 0 { 1 } else { from + 1 };
-            Answer::Json(Kind::Files, format!(r#"{{"files":[{}],"next":{next}}}"#, files.join(",")))
-        }
-        _ => Answer::Honest,
-    });
-    let mut bob = bob(&index, &[]);
-    let pages = bittrickle_peer::net::LIST_PAGES_MAX;
-    assert_eq!(bob.ask("lpf").len(), 2 * pages);
-    bob.wait_for_stderr("lpf: there are more");
 }
 
 /// BT-2.8-1: sources that can't be read are none, and nobody waits for them for ever.

@@ -82,7 +82,7 @@ const HITS_MAX: usize = 1_000;
 const HIT_PAGES_MAX: usize = 256;
 
 /// Most pages of any list: more than the index lets one member publish, and few enough to remember.
-pub const LIST_PAGES_MAX: usize = 65_536;
+const LIST_PAGES_MAX: usize = 65_536;
 
 /// Most pages of sources that are asked for.
 const SOURCE_PAGES_MAX: usize = 8;
@@ -165,7 +165,7 @@ impl Index {
         Ok(Listing { entries, is_complete, empty })
     }
 
-    /// The files that this member has published, or as many pages of them, [`LIST_PAGES_MAX`] at most, by name.
+    /// The files that this member has published, or as many pages of them, 65,536 at most, by name.
     ///
     /// # Errors
     /// The index refuses or doesn't answer.
@@ -329,4 +329,22 @@ fn only_name(name: String) -> ListedFile {
 
 fn listed(name: &FileName, content: Content, sources: u32) -> ListedFile {
     ListedFile { name: name.as_str().to_owned(), content, sources: Some(sources) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// BT-2.5-2: an index whose list has no end doesn't fill anybody's memory.
+    #[tokio::test]
+    async fn a_list_without_an_end_is_cut_and_said_not_to_be_all() {
+        let endless = async |after: Option<u32>| {
+            let number = after.map_or(0, |after| after + 1);
+            Ok((vec![number], Some(number)))
+        };
+        let (entries, is_all) = pages(LIST_PAGES_MAX, usize::MAX, endless).await.unwrap();
+        assert_eq!((entries.len(), is_all), (LIST_PAGES_MAX, false));
+        let ends = async |after: Option<u32>| Ok((vec![0], after.is_none().then_some(0)));
+        assert_eq!(pages(LIST_PAGES_MAX, usize::MAX, ends).await.unwrap(), (vec![0, 0], true));
+    }
 }

@@ -21,7 +21,7 @@ pub use file_server::{FileServer, takes_legacy_from};
 pub use framed::{FramedIndex, Identity, connect as connect_index};
 pub use gate::{Gate, RefusedCounts};
 pub use get::{GetError, Getter, Got, Happening};
-pub use index::{Index, IndexError, LIST_PAGES_MAX, ListedFile, Listing, SourceAt};
+pub use index::{Index, IndexError, ListedFile, Listing, SourceAt};
 pub use legacy::{LegacyCallError, LegacyIndex};
 pub use legacy_download::{LegacyDownloadError, download as download_legacy};
 pub use upload::{RateLimit, UploadLimits};
